@@ -1,0 +1,1 @@
+"""Data sets, clips for training, rendered clips with known truth."""

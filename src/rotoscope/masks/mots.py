@@ -1,0 +1,118 @@
+"""MOTS text: one line a mask, `frame id class height width code`, masks of one frame disjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from rotoscope.errors import MaskError
+from rotoscope.files import write_whole
+from rotoscope.masks.label_map import from_objects, to_masks
+from rotoscope.masks.run_length import encode, from_string, merge, to_string
+from rotoscope.types import ObjectMask, RunLength, Track
+
+KITTI_CLASSES: Mapping[str, int] = MappingProxyType({"car": 1, "pedestrian": 2, "ignore": 10})
+_IDS_PER_CLASS = 1000
+
+
+def write_mots(path: Path, tracks: Sequence[Track], classes: Mapping[str, int] = KITTI_CLASSES) -> None:
+    """Write tracks as MOTS text, sorted by frame and id.
+
+    By the format's convention ids below 1000 become class * 1000 + id; higher ones stay. Masks of one frame may not
+    overlap: where they do, the higher score keeps the pixels, then the lower id, as in a label map.
+
+    Raises:
+        MaskError: a label that `classes` lacks, an id twice on one frame, or masks of different sizes.
+        OutputError: the file cannot be written.
+    """
+    frames: dict[int, dict[int, tuple[int, ObjectMask]]] = {}
+    for track in tracks:
+        number, category = _numbered(track, classes)
+        for index, mask in track.masks.items():
+            others = frames.setdefault(index, {})
+            if number in others:
+                raise MaskError(f"two tracks get the id {number} on frame {index}; give every track an id of its own")
+            others[number] = category, ObjectMask(number, mask, track.score)
+    lines = []
+    for index in sorted(frames):
+        for number, mask in _disjoint([item for _, item in frames[index].values()]):
+            height, width = mask.size
+            lines.append(f"{index} {number} {frames[index][number][0]} {height} {width} {to_string(mask)}\n")
+    write_whole(path, "".join(lines).encode())
+
+
+def read_mots(path: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> list[Track]:
+    """Read MOTS text as tracks, in order of id; the format has no scores.
+
+    An id that changes its class from frame to frame gives one track a class, as the scoring tools see it.
+
+    Raises:
+        MaskError: no such file, a line that is not of the format, a class that `classes` lacks, an id twice on one
+            frame, masks of one frame that overlap, or masks of different sizes.
+    """
+    try:
+        lines = path.read_text("ascii").splitlines()
+    except OSError as error:
+        raise MaskError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise MaskError(f"{path} is no MOTS text: it holds bytes outside ASCII") from error
+    names = {number: name for name, number in classes.items()}
+    tracks: dict[tuple[int, int], Track] = {}  # by id and class
+    frames: dict[int, dict[int, RunLength]] = {}
+    for place, line in enumerate(lines, start=1):
+        if line.strip():
+            _take(line, f"line {place} of {path}", names, tracks, frames)
+    for index, masks in frames.items():
+        if _overlap(list(masks.values())):
+            raise MaskError(f"masks of frame {index} in {path} overlap; MOTS gives a pixel to one object at most")
+    return [tracks[key] for key in sorted(tracks)]
+
+
+def _numbered(track: Track, classes: Mapping[str, int]) -> tuple[int, int]:
+    if track.label is None or track.label not in classes:
+        known = ", ".join(sorted(classes))
+        raise MaskError(f"track {track.id} has the label {track.label!r}, MOTS text needs one of: {known}")
+    if track.id < 1:
+        raise MaskError(f"track {track.id} has no id that MOTS text can hold; ids start at 1")
+    category = classes[track.label]
+    return (track.id if track.id >= _IDS_PER_CLASS else category * _IDS_PER_CLASS + track.id), category
+
+
+def _disjoint(items: Sequence[ObjectMask]) -> list[tuple[int, RunLength]]:
+    """Give each pixel to one object; objects that lie wholly under others are left out."""
+    if not _overlap([item.mask for item in items]):
+        return sorted(((item.track_id, item.mask) for item in items), key=lambda pair: pair[0])
+    labels = from_objects(items, items[0].mask.size)
+    return [(number, encode(mask)) for number, mask in to_masks(labels).items()]
+
+
+def _overlap(masks: Sequence[RunLength]) -> bool:
+    return len(masks) > 1 and merge(masks).area < sum(mask.area for mask in masks)
+
+
+def _take(
+    line: str,
+    where: str,
+    names: Mapping[int, str],
+    tracks: dict[tuple[int, int], Track],
+    frames: dict[int, dict[int, RunLength]],
+) -> None:
+    fields = line.split()
+    if len(fields) != 6 or not all(field.isdecimal() for field in fields[:5]):
+        raise MaskError(f"{where} is not 'frame id class height width code'; found {len(fields)} fields: {line[:60]!r}")
+    index, number, category, height, width = (int(field) for field in fields[:5])
+    if category not in names:
+        raise MaskError(f"{where} has class {category}, which is none of: {sorted(names)}")
+    try:
+        mask = from_string(fields[5], (height, width))
+    except MaskError as error:
+        raise MaskError(f"{where}: {error}") from error
+    others = frames.setdefault(index, {})
+    if number in others:
+        raise MaskError(f"{where} gives id {number} a second mask on frame {index}; ids are unique within a frame")
+    first = next(iter(others.values()), mask)
+    if first.size != mask.size:
+        raise MaskError(f"{where} has a mask of {mask.size}, others of frame {index} are {first.size}")
+    others[number] = mask
+    tracks.setdefault((number, category), Track(number, names[category])).masks[index] = mask

@@ -1,0 +1,179 @@
+"""Single-channel PNG files in and out: what is stored is what comes back, nothing is scaled or guessed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from rotoscope.errors import MaskError
+from rotoscope.files import write_whole
+
+_RUN_LENGTHS = 3  # zlib's Z_RLE: on masks as small as full deflate, at a fraction of the time
+_GREYS_16 = ("I;16", "I;16B", "I;16L", "I")
+_STORED_BITS = {"L;2": 85, "L;4": 17}  # pillow stretches these to 0..255; the divisor gives back what was stored
+_ABSENT = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredMap:
+    """What a PNG file of one channel says.
+
+    Attributes:
+        values: (H, W) uint8 or uint16, as stored.
+        kind: "labels" where the numbers are names (palette, 16 bit), "grey" where they can be levels as well.
+    """
+
+    values: NDArray[np.uint8] | NDArray[np.uint16]
+    kind: Literal["labels", "grey"]
+
+
+@cache
+def _palette() -> NDArray[np.uint8]:
+    index = np.arange(256)
+    shifts = np.arange(8)
+    channels = []
+    for channel in range(3):
+        bits = (index[:, None] >> (3 * shifts + channel)) & 1  # every third bit of the id, lowest first
+        channels.append((bits << (7 - shifts)).sum(axis=1))
+    colours = np.stack(channels, axis=1).astype(np.uint8)
+    colours.flags.writeable = False
+    return colours
+
+
+def voc_palette(count: int = 256) -> NDArray[np.uint8]:
+    """Compute the colours that PASCAL VOC and DAVIS give to ids.
+
+    Args:
+        count: number of ids from 0 on, 1 to 256.
+
+    Returns:
+        (count, 3) uint8, RGB; id 0 is black.
+
+    Raises:
+        MaskError: `count` outside 1..256.
+    """
+    if not 1 <= count <= 256:
+        raise MaskError(f"the palette has 256 colours, {count} were asked for")
+    return _palette()[:count].copy()
+
+
+def write_palette_png(path: Path, values: NDArray[np.uint8]) -> None:
+    """Write (H, W) uint8 ids as an 8-bit PNG with the VOC palette.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    image = Image.fromarray(np.ascontiguousarray(values))
+    image.putpalette(_palette().tobytes())
+    _save(path, image)
+
+
+def write_grey_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write (H, W) uint8 or uint16 levels as a grey PNG of 8 or 16 bits.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _save(path, Image.fromarray(np.ascontiguousarray(values)))
+
+
+def read_png(path: Path) -> StoredMap:
+    """Read a mask file.
+
+    Palette files give their indices, grey files of 1 to 16 bits the numbers stored. RGB files are mapped back: through
+    the VOC palette if every colour is one of its own, to levels if every pixel is grey.
+
+    Raises:
+        MaskError: no such file, no PNG (a JPEG has lost its ids), damaged, transparent, or colours without meaning.
+    """
+    try:
+        with Image.open(path) as image:
+            _check_format(path, image)
+            return _stored(path, image)
+    except FileNotFoundError as error:
+        raise MaskError(f"there is no mask file {path}") from error
+    except UnidentifiedImageError as error:
+        raise MaskError(f"{path} is no picture; expected a PNG of ids") from error
+    except (OSError, SyntaxError) as error:  # pillow reports some damaged PNG as SyntaxError
+        raise MaskError(f"cannot read {path}: {error}; write the file again") from error
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=1, compress_type=_RUN_LENGTHS)
+    write_whole(path, stream.getvalue())
+
+
+def _check_format(path: Path, image: Image.Image) -> None:
+    if image.format == "PNG":
+        return
+    if image.format in ("JPEG", "MPO"):
+        raise MaskError(f"{path} is a JPEG, whose compression changes ids near edges; save masks as PNG")
+    raise MaskError(f"{path} is a {image.format} picture; expected a PNG of ids")
+
+
+def _stored(path: Path, image: Image.Image) -> StoredMap:
+    mode = image.mode
+    if mode == "1":
+        # Not `np.asarray(image)`: pillow gives bool over bytes of 255, which numpy miscounts.
+        return StoredMap((np.asarray(image.convert("L")) != 0).astype(np.uint8), "grey")
+    if mode == "L":
+        divisor = _STORED_BITS.get(_raw_mode(image))
+        values = np.asarray(image)
+        return StoredMap(values // np.uint8(divisor) if divisor else values, "grey")
+    if mode == "P":
+        return StoredMap(np.asarray(image), "grey" if _grey_palette(image) else "labels")
+    if mode in _GREYS_16:
+        return StoredMap(np.asarray(image).astype(np.uint16), "labels")
+    if mode in ("LA", "RGB", "RGBA"):
+        return _from_colours(path, np.asarray(image), has_alpha=mode.endswith("A"))
+    raise MaskError(f"{path} has the colour mode {mode}; expected a palette or grey PNG")
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Name the packing of the file, such as "L;4"; pillow knows it until the pixels are loaded."""
+    tiles: list[Any] = list(getattr(image, "tile", []))
+    arguments = tiles[0][3] if tiles else ""
+    return arguments if isinstance(arguments, str) else str(arguments[0])
+
+
+def _grey_palette(image: Image.Image) -> bool:
+    colours = np.array(image.getpalette(), np.int64).reshape(-1, 3)
+    return bool((colours == np.arange(len(colours))[:, None]).all()) and len(colours) > 1
+
+
+def _from_colours(path: Path, pixels: NDArray[np.uint8], has_alpha: bool) -> StoredMap:
+    if has_alpha:
+        if not (pixels[..., -1] == 255).all():
+            raise MaskError(f"{path} has transparent pixels, which no mask file has; save it without an alpha channel")
+        pixels = pixels[..., :-1]
+    if pixels.shape[-1] == 1:
+        return StoredMap(np.ascontiguousarray(pixels[..., 0]), "grey")
+    ids = _ids_of_colours(pixels)
+    if (ids != _ABSENT).all():
+        return StoredMap(ids.astype(np.uint8), "labels")
+    if (pixels == pixels[..., :1]).all():
+        return StoredMap(np.ascontiguousarray(pixels[..., 0]), "grey")
+    y, x = np.argwhere(ids == _ABSENT)[0]
+    raise MaskError(
+        f"{path} is a colour picture, and its colour {tuple(pixels[y, x].tolist())} at x={x}, y={y} is none of the "
+        "DAVIS palette; save masks as palette PNG"
+    )
+
+
+def _ids_of_colours(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Look every (H, W, 3) colour up in the palette; _ABSENT where it has none."""
+    weights = np.array([65536, 256, 1], np.int64)
+    keys = _palette().astype(np.int64) @ weights
+    order = np.argsort(keys)
+    packed = pixels.astype(np.int64) @ weights
+    place = np.minimum(np.searchsorted(keys[order], packed), 255)
+    found: NDArray[np.int64] = np.where(keys[order][place] == packed, order[place], _ABSENT)
+    return found

@@ -1,0 +1,256 @@
+"""The protocol of DAVIS 2016: one object a sequence, first and last frame left out, mean over sequences."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.errors import DataError, OptionError
+from rotoscope.metrics.foreground import PredictionRule, Rule, annotated, read, void_is_marked
+from rotoscope.metrics.prediction_files import Missing, SequenceFiles, match_files
+from rotoscope.metrics.region_boundary import TOLERANCE, region_and_boundary
+from rotoscope.metrics.statistics import Statistics, mean_statistics, summarise
+
+Mask = NDArray[np.bool_]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceScores:
+    """Scores of one sequence.
+
+    Attributes:
+        name: of the sequence.
+        frames: names of the frames scored, in order.
+        region: (T,) float64, J of each of them.
+        boundary: (T,) float64, F of each of them.
+        missing: those of them without a prediction, scored as empty masks.
+        rule: which pixels of the prediction files were taken as foreground.
+    """
+
+    name: str
+    frames: tuple[str, ...]
+    region: NDArray[np.float64]
+    boundary: NDArray[np.float64]
+    missing: tuple[str, ...] = ()
+    rule: Rule = "not 0"
+
+    @property
+    def region_statistics(self) -> Statistics:
+        """Mean, recall and decay of J."""
+        return summarise(self.region)
+
+    @property
+    def boundary_statistics(self) -> Statistics:
+        """Mean, recall and decay of F."""
+        return summarise(self.boundary)
+
+    @property
+    def region_and_boundary(self) -> float:
+        """J&F: the mean of the two means."""
+        return (self.region_statistics.mean + self.boundary_statistics.mean) / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Davis16Scores:
+    """Scores of a set of sequences.
+
+    Attributes:
+        sequences: in the order asked for.
+        keep_ends: whether first and last frames were scored too.
+    """
+
+    sequences: tuple[SequenceScores, ...]
+    keep_ends: bool
+
+    @property
+    def region_statistics(self) -> Statistics:
+        """Mean, recall and decay of J, each the mean over sequences."""
+        return mean_statistics([sequence.region_statistics for sequence in self.sequences])
+
+    @property
+    def boundary_statistics(self) -> Statistics:
+        """Mean, recall and decay of F, each the mean over sequences."""
+        return mean_statistics([sequence.boundary_statistics for sequence in self.sequences])
+
+    @property
+    def region_and_boundary(self) -> float:
+        """J&F: the mean of the two means."""
+        return (self.region_statistics.mean + self.boundary_statistics.mean) / 2
+
+
+def score_masks(
+    name: str, truths: Sequence[Mask], predictions: Sequence[Mask], keep_ends: bool = False
+) -> SequenceScores:
+    """Score one sequence from arrays.
+
+    Args:
+        name: of the sequence.
+        truths: T masks, (H, W) bool each.
+        predictions: T masks of the same size.
+        keep_ends: score the first and the last frame too.
+
+    Raises:
+        DataError: numbers of frames that differ or are too small.
+        MaskError: masks that are not bool or differ in size.
+    """
+    if len(truths) != len(predictions):
+        raise DataError(f"{name} has {len(truths)} annotations and {len(predictions)} predictions; give one each")
+    kept = evaluated_frames(name, len(truths), keep_ends)
+    scores = [region_and_boundary(truths[index], predictions[index]) for index in kept]
+    table = np.array(scores, np.float64)
+    return SequenceScores(name, tuple(f"{index:05d}" for index in kept), table[:, 0], table[:, 1])
+
+
+def evaluated_frames(name: str, count: int, keep_ends: bool) -> range:
+    """List the frames of a sequence that count.
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = range(count) if keep_ends else range(1, count - 1)
+    if not kept:
+        raise DataError(
+            f"{name} has {count} annotated frames, and the protocol leaves out the first and the last; "
+            "keep the end frames to score it"
+        )
+    return kept
+
+
+def evaluate(
+    annotations: Mapping[str, Sequence[Path]],
+    predictions: Path,
+    *,
+    keep_ends: bool = False,
+    missing: Missing = "error",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Davis16Scores:
+    """Score a folder of predicted masks.
+
+    A frame is held at a time. What is missing is found before the first frame is scored.
+
+    Args:
+        annotations: sequence to its annotation files in order of frames.
+        predictions: folder of `<sequence>/<frame>.png` or `<sequence>/masks/<frame>.png`.
+        keep_ends: score the first and the last frame of each sequence too.
+        missing: what a sequence or frame without prediction means: an error, or an empty mask.
+        workers: processes that share the sequences; above 1, the calling script needs the usual
+            `if __name__ == "__main__":`.
+        progress: called with the name of each sequence that is done.
+
+    Raises:
+        DataError: predictions that are missing, superfluous, of another size, or in files that cannot be used.
+        OptionError: no worker.
+    """
+    if workers < 1:
+        raise OptionError(f"scoring needs at least one worker, found {workers}")
+    if not annotations:
+        raise DataError("there is no sequence to score; name at least one")
+    jobs = [
+        match_files(name, files, predictions, evaluated_frames(name, len(files), keep_ends), missing)
+        for name, files in annotations.items()
+    ]
+    results = []
+    with _mapping(min(workers, len(jobs))) as scored:
+        for result in scored(jobs):
+            results.append(result)
+            if progress is not None:
+                progress(result.name)
+    return Davis16Scores(tuple(results), keep_ends)
+
+
+def as_json(scores: Davis16Scores) -> dict[str, object]:
+    """Give all figures as plain objects for a JSON file, with DAVIS's names and the protocol beside the numbers."""
+    return {
+        "benchmark": "davis16",
+        "protocol": {
+            "end_frames": "kept" if scores.keep_ends else "left out",
+            "void": "background",
+            "global": "mean over sequences",
+            "boundary_tolerance": TOLERANCE,
+        },
+        "global": _figures(scores),
+        "sequences": [
+            {
+                "sequence": sequence.name,
+                **_figures(sequence),
+                "foreground": sequence.rule,
+                "missing": list(sequence.missing),
+                "frames": list(sequence.frames),
+                "J": sequence.region.tolist(),
+                "F": sequence.boundary.tolist(),
+            }
+            for sequence in scores.sequences
+        ],
+    }
+
+
+def _figures(scores: SequenceScores | Davis16Scores) -> dict[str, float]:
+    region, boundary = scores.region_statistics, scores.boundary_statistics
+    return {
+        "J&F-Mean": scores.region_and_boundary,
+        "J-Mean": region.mean,
+        "J-Recall": region.recall,
+        "J-Decay": region.decay,
+        "F-Mean": boundary.mean,
+        "F-Recall": boundary.recall,
+        "F-Decay": boundary.decay,
+    }
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Callable[[Iterable[SequenceFiles]], Iterator[SequenceScores]]]:
+    if workers == 1:
+        yield lambda jobs: map(_score_files, jobs)
+        return
+    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield lambda jobs: pool.map(_score_files, jobs)
+
+
+def _score_files(files: SequenceFiles) -> SequenceScores:
+    void_marked = void_is_marked(files.annotations)
+    rule = PredictionRule()
+    candidates: dict[Rule, list[tuple[float, float]]] = {"not 0": [], "above 128": []}
+    for truth_path, path in files.pairs:
+        truth = annotated(read(truth_path), void_marked)
+        for reading, scores in _score_frame(truth, truth_path, path, rule).items():
+            candidates[reading].append(scores)
+    table = np.array(candidates[rule.rule], np.float64)
+    names = tuple(truth_path.stem for truth_path, _ in files.pairs)
+    absent = tuple(truth_path.stem for truth_path, path in files.pairs if path is None)
+    return SequenceScores(files.name, names, table[:, 0], table[:, 1], absent, rule.rule)
+
+
+def _score_frame(
+    truth: Mask, truth_path: Path, path: Path | None, rule: PredictionRule
+) -> dict[Rule, tuple[float, float]]:
+    """Score a frame under every rule that is still open; only soft maps before they are known as such cost twice."""
+    if path is None:
+        empty = region_and_boundary(truth, np.zeros_like(truth))
+        return {"not 0": empty, "above 128": empty}
+    stored = read(path)
+    if stored.values.shape != truth.shape:
+        raise DataError(
+            f"{path} is {_words(stored.values.shape)}, its annotation {truth_path} is {_words(truth.shape)} "
+            "(width x height); write predictions at the size of the annotations"
+        )
+    known: dict[int, tuple[float, float]] = {}
+    scores: dict[Rule, tuple[float, float]] = {}
+    for reading, mask in rule.readings(stored).items():
+        if id(mask) not in known:
+            known[id(mask)] = region_and_boundary(truth, mask)
+        scores[reading] = known[id(mask)]
+    return scores
+
+
+def _words(size: tuple[int, ...]) -> str:
+    return f"{size[1]}x{size[0]}"
