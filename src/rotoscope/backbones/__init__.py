@@ -1,0 +1,1 @@
+"""Networks that turn pictures or clips into maps: plain modules, built from keyword arguments."""

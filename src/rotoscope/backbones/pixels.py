@@ -1,0 +1,34 @@
+"""What a network does first to pixels: subtract a mean, divide by a spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class PixelNorm(nn.Module):
+    """x -> (255 x - mean) / std / scale, the constants kept as buffers so that files carry them.
+
+    Args:
+        mean: per channel R, G, B, in 0..255.
+        std: per channel, in 0..255.
+        scale: a last divisor; 3DC-Seg divides by 255 again, so that only the mean is removed.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], scale: float = 255.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1, 1))
+        self.scale = scale
+        self.output: torch.dtype | None = None  # None: that of the input
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(B, 3, T, H, W) float, RGB in [0, 1] -> the same shape."""
+        gain = 255.0 / (self.std * self.scale)
+        normal = clip * gain.to(clip.dtype) - (self.mean / (self.std * self.scale)).to(clip.dtype)
+        return normal if self.output is None else normal.to(self.output)

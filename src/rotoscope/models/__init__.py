@@ -1,0 +1,25 @@
+"""The systems, by name. A new one joins by a line in `SYSTEM_NAMES` and a case in `system`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rotoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from rotoscope.models.contract import System
+
+SYSTEM_NAMES = ("3dc-seg",)
+
+
+def system(name: str) -> System[Any]:
+    """The system called `name`; its code is imported now, not before.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name == "3dc-seg":
+        from rotoscope.models.three_dc_seg.system import SYSTEM
+
+        return SYSTEM
+    raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

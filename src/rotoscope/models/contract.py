@@ -1,0 +1,65 @@
+"""What every system offers the rest of the house, so that nothing outside it needs a special case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rotoscope.models.published import KeyTable
+from rotoscope.types import Declaration, Session, Task, VideoInfo
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """How to read the authors' files of one network.
+
+    Attributes:
+        network: our name of the network.
+        table: their keys to ours.
+        constants: pattern of our keys that a file may lack; see `load_published`.
+    """
+
+    network: str
+    table: KeyTable
+    constants: str = ""
+
+
+@dataclass(frozen=True)
+class System(Generic[Options]):
+    """One published system.
+
+    Attributes:
+        name: as users write it.
+        title: one line.
+        paper: where it was published.
+        task: what it does.
+        networks: our names to builders; weights are random until loaded.
+        options: the frozen dataclass of inference options; every field has a default.
+        published_options: options that the authors' results were made with, by network name; {} takes the defaults.
+        declare: what the system says of itself under given options.
+        session: opens one video.
+        identify: which network an authors' state dict belongs to; None when it is not this system's.
+        tidy: makes an authors' state dict flat and free of second copies.
+        published: how to read the authors' file of a network; legacy names are known too.
+        encoder_weights: the encoder's weights from a classifier file's arrays, under the names of the network's
+            encoder; None when the file is something else.
+    """
+
+    name: str
+    title: str
+    paper: str
+    task: Task
+    networks: Mapping[str, Callable[[], nn.Module]]
+    options: type[Options]
+    declare: Callable[[Options], Declaration]
+    session: Callable[[nn.Module, VideoInfo, Options, torch.device], Session]
+    identify: Callable[[Mapping[str, Tensor]], str | None]
+    tidy: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    published: Callable[[str], PublishedNetwork]
+    encoder_weights: Callable[[Mapping[str, Any]], dict[str, Tensor] | None] | None = None

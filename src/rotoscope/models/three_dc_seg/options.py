@@ -1,0 +1,46 @@
+"""How 3DC-Seg is run on a video; frozen, from defaults, a weights file's card, the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rotoscope.errors import OptionError
+from rotoscope.ops.resize import SizeRule
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Inference options; the defaults are those of the published DAVIS results.
+
+    Attributes:
+        clip: frames a clip, T_c.
+        overlap: frames that neighbouring clips share, T_o.
+        dense: a clip for every frame, T_o = T_c - 1.
+        size: what frames are resized to before the network: "480" short edge, "480x854" height x width, "unchanged".
+        multiple: frames are padded with zeros to multiples of this.
+        last_clip: end of the video, "published" or "shifted"; see `ClipWindows`.
+        edges: "nearest" enlarges the hard mask, as published; "smooth" enlarges the probability, then cuts at 0.5.
+        soft: also give each frame's foreground probability.
+    """
+
+    clip: int = 8
+    overlap: int = 3
+    dense: bool = False
+    size: str = "480"
+    multiple: int = 32
+    last_clip: Literal["published", "shifted"] = "published"
+    edges: Literal["nearest", "smooth"] = "nearest"
+    soft: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clip < 1:
+            raise OptionError(f"a clip has at least 1 frame, not {self.clip}")
+        if not self.dense and not 0 <= self.overlap < self.clip:
+            raise OptionError(f"overlap {self.overlap} must lie in 0..{self.clip - 1} for clips of {self.clip} frames")
+        SizeRule.parse(self.size)
+
+    @property
+    def shared(self) -> int:
+        """The overlap that is used."""
+        return self.clip - 1 if self.dense else self.overlap

@@ -1,0 +1,196 @@
+"""The authors' 3DC-Seg checkpoints, key by key, and the Caffe2 classifier that initialises their encoder.
+
+A checkpoint is {"model": state dict, ...}; it holds every encoder tensor twice (`encoder.<x>` and
+`encoder.resnet.<x>`), and, when it was saved from the older classes, a dead 2D ResNet and a dead second decoder. All
+that is known and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from rotoscope.errors import WeightsError
+from rotoscope.models.published import KeyTable
+
+_ENCODER = [
+    ("encoder.mean", "encoder.pixels.mean"),
+    ("encoder.std", "encoder.pixels.std"),
+    ("encoder.conv1_p.{rest}", "encoder.guidance.{rest}"),
+    ("encoder.resnet.{rest}", None),
+    ("encoder.res{n}.{rest}", None),
+    ("encoder.{rest}", "encoder.{rest}"),
+]
+_DECODER = [
+    ("decoders.0.convG1.{rest}", "decoder.pair.conv1.{rest}"),
+    ("decoders.0.convG2.{rest}", "decoder.pair.conv2.{rest}"),
+    ("decoders.0.pred2.{rest}", "decoder.predict.{rest}"),
+    ("decoders.0.pred{n}.{rest}", None),
+    ("decoder.{rest}", None),
+]
+_REFINE = [
+    ("decoders.0.RF{n}.convFS1.{rest}", "decoder.refine{n}.skip.{rest}"),
+    ("decoders.0.RF{n}.convFS2.{rest}", "decoder.refine{n}.skip_pair.conv1.{rest}"),
+    ("decoders.0.RF{n}.convFS3.{rest}", "decoder.refine{n}.skip_pair.conv2.{rest}"),
+    ("decoders.0.RF{n}.convMM1.{rest}", "decoder.refine{n}.merge_pair.conv1.{rest}"),
+    ("decoders.0.RF{n}.convMM2.{rest}", "decoder.refine{n}.merge_pair.conv2.{rest}"),
+    ("decoders.0.RF{n}.conv_t.{rest}", "decoder.refine{n}.enlarge.conv.{rest}"),
+]
+_CONCAT = [
+    ("decoders.0.RF{n}.convMM1.{rest}", "decoder.refine{n}.conv1.{rest}"),
+    ("decoders.0.RF{n}.convMM2.{rest}", "decoder.refine{n}.conv2.{rest}"),
+]
+_BRIDGES = {
+    "gc3d": [
+        ("decoders.0.GC.conv_l1.{rest}", "decoder.bridge.left1.{rest}"),
+        ("decoders.0.GC.conv_l2.{rest}", "decoder.bridge.left2.{rest}"),
+        ("decoders.0.GC.conv_r1.{rest}", "decoder.bridge.right1.{rest}"),
+        ("decoders.0.GC.conv_r2.{rest}", "decoder.bridge.right2.{rest}"),
+    ],
+    "c3d": [
+        ("decoders.0.GC.c3d.{rest}", "decoder.bridge.{rest}"),
+        ("decoders.0.GC.{rest}", "decoder.bridge.{rest}"),
+    ],
+    "nl3d": [
+        (f"decoders.0.GC.{nest}{theirs}.{{rest}}", f"decoder.bridge.{ours}.{{rest}}")
+        for nest in ("nl.", "")
+        for theirs, ours in (
+            ("0", "reduce"),
+            ("1.theta", "query"),
+            ("1.phi.0", "key"),
+            ("1.g.0", "value"),
+            ("1.W.0", "out"),
+            ("1.W.1", "out_norm"),
+        )
+    ],
+    "aspp": [
+        ("decoders.0.GC.pyramid_layers.0.{rest}", "decoder.bridge.point.{rest}"),
+        *(
+            (f"decoders.0.GC.pyramid_layers.{number + 1}.{{rest}}", f"decoder.bridge.dilated.{number}.{{rest}}")
+            for number in range(3)
+        ),
+        ("decoders.0.GC.pyramid_layers.4.conv.{rest}", "decoder.bridge.pooled.0.{rest}"),
+        ("decoders.0.GC.pyramid_layers.4.gn.{rest}", "decoder.bridge.pooled.2.{rest}"),
+        ("decoders.0.GC.conv.{rest}", "decoder.bridge.project.0.{rest}"),
+        ("decoders.0.GC.gn.{rest}", "decoder.bridge.project.2.{rest}"),
+    ],
+}
+_BRIDGE_OF = {"csn_c3d": "c3d", "csn_nl": "nl3d", "csn_aspp": "aspp"}
+
+CONSTANTS = r"encoder\.pixels\..*"  # they have one value; a file may leave them out
+
+# The older class tree built the same functions under other names.
+LEGACY = {"legacy_csn_gc3d": "csn_gc3d", "legacy_csn_nogc": "csn_c3d", "legacy_csn_nonlocal": "csn_nl"}
+
+
+def key_table(network: str) -> KeyTable:
+    """The table for one of `NETWORKS`."""
+    bridge = _BRIDGES[_BRIDGE_OF.get(network, "gc3d")]
+    refine = _CONCAT if network == "csn_upsampling" else _REFINE
+    return KeyTable([*bridge, *refine, *_DECODER, *_ENCODER])
+
+
+def without_aliases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state with `encoder.resnet.<x>` moved to `encoder.<x>` where only the former is there.
+
+    R(2+1)D's classifier calls the stem `stem` where the encoder says `conv1`.
+    """
+    own = {key: value for key, value in state.items() if not key.startswith("encoder.resnet.")}
+    for key, value in state.items():
+        if key.startswith("encoder.resnet."):
+            name = "encoder." + key.removeprefix("encoder.resnet.").replace("stem.", "conv1.", 1)
+            own.setdefault(name if not name.startswith("encoder.fc.") else key, value)
+    return own
+
+
+def identify(state: Mapping[str, Tensor]) -> str | None:
+    """Which of `NETWORKS` a published state dict belongs to; None when it is no 3DC-Seg checkpoint.
+
+    Raises:
+        WeightsError: the parts belong to 3DC-Seg but not to one network of the paper.
+    """
+    if not any(key.startswith("decoders.0.RF4.") for key in state):
+        return None
+    encoder = "r2plus1d34" if "encoder.conv1.0.weight" in state else "csn"
+    bridge = _identify_bridge(state)
+    refinement = _identify_refinement(state)
+    if refinement == "refine3d":
+        name = f"{encoder}_{bridge}"
+    elif bridge == "gc3d":
+        name = f"{encoder}_{refinement}"
+    else:
+        name = f"{encoder}_{bridge}_{refinement}"
+    from rotoscope.models.three_dc_seg.network import NETWORKS
+
+    if name not in NETWORKS:
+        raise WeightsError(
+            f"a 3DC-Seg checkpoint with encoder {encoder}, bridge {bridge}, refinement {refinement}: no network of the "
+            f"paper; known are {', '.join(NETWORKS)}"
+        )
+    return name
+
+
+def _identify_bridge(state: Mapping[str, Tensor]) -> str:
+    marks = {
+        "gc3d": ("conv_l1.weight",),
+        "c3d": ("c3d.weight", "weight"),
+        "nl": ("nl.1.theta.weight", "1.theta.weight"),
+        "aspp": ("pyramid_layers.0.0.weight",),
+    }
+    for name, keys in marks.items():
+        if any(f"decoders.0.GC.{key}" in state for key in keys):
+            return name
+    raise WeightsError("a 3DC-Seg checkpoint without a known bridge (decoders.0.GC.*)")
+
+
+def _identify_refinement(state: Mapping[str, Tensor]) -> str:
+    prefix = "decoders.0.RF4."
+    if f"{prefix}conv_t.weight" in state:
+        return "refine_transpose"
+    if f"{prefix}convFS1.weight" in state:
+        return "refine3d"
+    if f"{prefix}convMM1.weight" in state:
+        return "upsampling"
+    first = state.get(f"{prefix}convMM1.0.weight")
+    if first is None:
+        raise WeightsError("a 3DC-Seg checkpoint without a known refinement (decoders.0.RF4.*)")
+    if f"{prefix}convMM1.1.running_mean" in state:
+        return "refine_2plus1d"
+    if f"{prefix}convMM1.4.weight" in state:
+        return "refine_light_gn"
+    return "refine_light" if f"{prefix}convMM1.2.weight" in state else "refine_dg"
+
+
+def caffe2_blob(key: str, layers: tuple[int, ...] = (3, 8, 36, 3)) -> str:
+    """The blob of the VMZ ir-CSN file that holds the classifier's tensor `key`.
+
+    Args:
+        key: for example "layer2.0.bn3.running_var".
+        layers: bottlenecks per layer, (3, 8, 36, 3) for 152 layers.
+
+    Raises:
+        WeightsError: the classifier has no such tensor.
+    """
+    kinds = {"weight": "s", "bias": "b", "running_mean": "rm", "running_var": "riv"}
+    parts = key.split(".")
+    leaf = parts[-1]
+    if parts[0] == "fc":
+        return f"last_out_L400_{leaf[0]}"
+    if parts[0] == "conv1":
+        return "conv1_w"
+    if parts[0] == "bn1":
+        return f"conv1_spatbn_relu_{kinds[leaf]}"
+    if not parts[0].startswith("layer") or len(parts) < 4:
+        raise WeightsError(f"the ir-CSN classifier has no tensor {key!r}")
+    block = sum(layers[: int(parts[0][5:]) - 1]) + int(parts[1])
+    if parts[2] == "downsample":
+        part = f"shortcut_projection_{block}"
+        return f"{part}_w" if parts[3] == "0" else f"{part}_spatbn_{kinds[leaf]}"
+    # Caffe2 counts the convolutions of a block 1, 3, 4: the number 2 is the ReLU-less pair of ip-CSN.
+    number = {"1": 1, "2": 3, "3": 4}[parts[2][-1]]
+    return (
+        f"comp_{block}_conv_{number}_w"
+        if parts[2].startswith("conv")
+        else f"comp_{block}_spatbn_{number}_{kinds[leaf]}"
+    )

@@ -1,0 +1,69 @@
+"""3DC-Seg as the rest of the house sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rotoscope.errors import WeightsError
+from rotoscope.models.contract import PublishedNetwork, System
+from rotoscope.models.three_dc_seg import published
+from rotoscope.models.three_dc_seg.network import NETWORKS
+from rotoscope.models.three_dc_seg.options import ClipOptions
+from rotoscope.models.three_dc_seg.session import ClipSession, declare
+from rotoscope.types import VideoInfo
+
+
+def _session(network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> ClipSession:
+    return ClipSession(network, info, options, device)
+
+
+def _published(network: str) -> PublishedNetwork:
+    name = published.LEGACY.get(network, network)
+    if name not in NETWORKS or name == "mobile":
+        known = [*(name for name in NETWORKS if name != "mobile"), *published.LEGACY]
+        raise WeightsError(f"3dc-seg has no published network {network!r}; known are {', '.join(known)}")
+    return PublishedNetwork(name, published.key_table(name), published.CONSTANTS)
+
+
+def _encoder_weights(arrays: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    """Weights of the ir-CSN encoder, from VMZ's Caffe2 blobs or from a converted classifier's state dict."""
+    with torch.device("meta"):
+        own = NETWORKS["csn_gc3d"]().get_submodule("encoder").state_dict()
+    wanted = {key: value.shape for key, value in own.items() if not key.startswith(("pixels.", "guidance."))}
+    blobs = "conv1_spatbn_relu_s" in arrays
+    if not blobs and not ("layer4.2.bn3.running_var" in arrays and "conv1.weight" in arrays):
+        return None
+    weights = {}
+    for key, shape in wanted.items():
+        if key.endswith("num_batches_tracked"):
+            weights[key] = torch.zeros((), dtype=torch.int64)
+            continue
+        name = published.caffe2_blob(key) if blobs else key
+        if name not in arrays:
+            raise WeightsError(f"the classifier file lacks {name}; is it an ir-CSN-152?")
+        value = torch.as_tensor(np.asarray(arrays[name]))
+        if value.shape != shape:
+            raise WeightsError(f"{name} has shape {tuple(value.shape)}, ir-CSN-152 needs {tuple(shape)}")
+        weights[key] = value
+    return weights
+
+
+SYSTEM = System(
+    name="3dc-seg",
+    title="salient moving foreground with a fully 3D network",
+    paper="Mahadevan et al., Making a Case for 3D Convolutions for Object Segmentation in Videos, BMVC 2020",
+    task="foreground",
+    networks=NETWORKS,
+    options=ClipOptions,
+    declare=declare,
+    session=_session,
+    identify=published.identify,
+    tidy=published.without_aliases,
+    published=_published,
+    encoder_weights=_encoder_weights,
+)

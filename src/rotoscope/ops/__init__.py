@@ -1,0 +1,1 @@
+"""Pure tensor and array functions, one idea a file."""

@@ -1,0 +1,81 @@
+"""Bringing frames to the network's size and results back."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rotoscope.errors import OptionError
+
+LONGEST = 4  # aspect ratio up to which the short edge alone decides
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """How large a frame is for the network.
+
+    Attributes:
+        short_edge: length of the shorter side; the other keeps the aspect ratio, rounded half to even. A frame longer
+            than `LONGEST` to one gets the area of one that is just so long, or a strip of pixels would fill the memory.
+        exact: (height, width), whatever the aspect ratio.
+        Both None: frames keep their size.
+    """
+
+    short_edge: int | None = None
+    exact: tuple[int, int] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "480" (short edge), "480x854" (height x width) or "unchanged".
+
+        Raises:
+            OptionError: anything else, or a size outside 8..8192.
+        """
+        if text == "unchanged":
+            return cls()
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+        if match is None:
+            raise OptionError(f'size {text!r} is not understood; give "480", "480x854" (height x width) or "unchanged"')
+        numbers = [int(number) for number in match.groups() if number is not None]
+        if not all(8 <= number <= 8192 for number in numbers):
+            raise OptionError(f"size {text!r} lies outside 8..8192 pixels")
+        return cls(short_edge=numbers[0]) if len(numbers) == 1 else cls(exact=(numbers[0], numbers[1]))
+
+    def of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of a frame -> (height, width) for the network."""
+        if self.exact is not None:
+            return self.exact
+        if self.short_edge is None:
+            return size
+        scale = self.short_edge / min(size)
+        if max(size) > LONGEST * min(size):
+            scale = self.short_edge * math.sqrt(LONGEST / (size[0] * size[1]))
+        height, width = (max(1, round(side * scale)) for side in size)  # round() is half to even
+        return height, width
+
+
+def padding_to(size: tuple[int, int], multiple: int) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) zeros that make both sides multiples; the smaller half first."""
+    height, width = (-side % multiple for side in size)
+    return height // 2, height - height // 2, width // 2, width - width // 2
+
+
+def resize_picture(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bilinear as Pillow does for 8-bit pictures: (H, W, 3) or (H, W) uint8 -> the same at (height, width)."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Nearest neighbour as Pillow does, pixel centres: (H, W) bool -> (height, width) bool."""
+    if mask.shape == size:
+        return mask
+    enlarged = Image.fromarray(mask.view(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)
+    return np.asarray(enlarged).view(np.bool_)

@@ -1,0 +1,66 @@
+"""Numbers of the original implementations, under deterministic weights: small files here, all of them where found.
+
+`folder("3dc-seg")` is the full set beside the checkout (or under ROTOSCOPE_REFERENCE) if it is there, else the copies
+here.
+"""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.golden import recipe
+
+HERE = Path(__file__).parent
+
+
+def files(system: str) -> dict[str, Path]:
+    """Stem of every golden array file to its path; the copies here win."""
+    beside = HERE.parent.parent.parent / "shared" / "reference"
+    roots = [Path(os.environ.get("ROTOSCOPE_REFERENCE", beside)), HERE]
+    return {path.stem: path for root in roots for path in sorted((root / system).glob("*.npz"))}
+
+
+def cases(system: str, kind: str) -> list[dict]:
+    content = json.loads((HERE / system / "cases.json").read_text())
+    return [case for case in content["cases"] if case["kind"] == kind]
+
+
+def arrays(system: str, case: dict) -> dict[str, np.ndarray]:
+    path = files(system).get(Path(case["file"]).stem)
+    if path is None:
+        import pytest
+
+        pytest.skip(f"{case['file']} is too large for the repository; set ROTOSCOPE_REFERENCE to the reference folder")
+    return dict(np.load(path))
+
+
+def manifest(system: str) -> dict:
+    return json.loads(gzip.decompress((HERE / system / "manifest.json.gz").read_bytes()))
+
+
+def state(system: str, network: str) -> dict[str, np.ndarray]:
+    """The deterministic weights of a network, under the published names."""
+    return recipe.fill_state_dict(manifest(system)["networks"][network]["keys"])
+
+
+def inputs(case: dict) -> dict[str, torch.Tensor]:
+    """The inputs that a case names, before its `then`."""
+    return {
+        name: torch.from_numpy(recipe.random_input(spec["name"], spec["shape"], spec["low"], spec["high"]))
+        for name, spec in case["inputs"].items()
+        if "name" in spec
+    }
+
+
+def check(case: dict, name: str, found: object, expected: np.ndarray) -> None:
+    """abs(found - expected) <= atol + rtol * abs(expected), as the case states."""
+    bounds = case["outputs"][name]
+    found = found.detach().cpu().numpy() if isinstance(found, torch.Tensor) else np.asarray(found)
+    if name.endswith("_first8"):
+        found = found[:, :8]
+    assert found.shape == expected.shape, name
+    np.testing.assert_allclose(found, expected, rtol=bounds["rtol"], atol=bounds["atol"], err_msg=name)
