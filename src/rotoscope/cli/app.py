@@ -1,0 +1,165 @@
+"""The command line: one file a command, chosen here; every foreseeable fault is one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from itertools import pairwise
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from rotoscope import __version__
+from rotoscope.cli.progress import complain, silence
+from rotoscope.errors import RotoscopeError
+
+USAGE = """usage: rotoscope COMMAND ...
+
+Find, follow and cut out objects in ordinary video.
+
+commands:
+  segment    cut the objects out of videos: masks, overlay video, contact sheet
+  models     list the models: task, parameters, where the weights are
+  info       tell what a video is: size, rate, length, codec, rotation
+  evaluate   score masks by a benchmark's own protocol
+  bench      time a model on this machine, stage by stage
+  convert    read an authors' checkpoint into our format
+  demo       render a clip with known truth, segment it, score it
+
+`rotoscope COMMAND --help` tells each command's options; `rotoscope --version` the version."""
+
+
+def _command(name: str) -> Callable[..., None] | None:
+    # The commands' files import torch, decoders and rich inside their functions, so this is quick.
+    from rotoscope.cli import bench, convert, demo, evaluate, info, models, segment
+
+    commands: dict[str, Callable[..., None]] = {
+        "segment": segment.segment,
+        "models": models.models,
+        "info": info.info,
+        "evaluate": evaluate.evaluate,
+        "bench": bench.bench,
+        "convert": convert.convert,
+        "demo": demo.demo,
+    }
+    return commands.get(name)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; leaves by `SystemExit`.
+
+    The exit code is 0, 2 (a fault of input), 1 (a fault of ours), 130 (Ctrl-C) or 143 (terminated).
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+    with _interrupts(), warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("always", UserWarning)
+        sys.exit(_guarded(given))
+
+
+def _guarded(given: list[str]) -> int:
+    try:
+        code = _run(given)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # now, while a fault can still be told
+    except RotoscopeError as error:
+        return _say(str(error))
+    except KeyboardInterrupt as interrupt:
+        _say("stopped; files already written are whole" + (" (--resume goes on)" if given[0] == "segment" else ""))
+        return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return 0
+    except MemoryError:
+        return _say("out of memory; use a smaller --size")
+    except OSError as error:
+        return _say(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except SystemExit as leaving:  # tyro has told of a wrong option; rich leaves so when nobody reads
+        return 0 if isinstance(leaving.__context__, BrokenPipeError) else int(leaving.code or 0)
+    except Exception as error:
+        if os.environ.get("ROTOSCOPE_TRACEBACK"):
+            raise
+        if type(error).__name__ == "OutOfMemoryError":
+            return _say("out of device memory; use a smaller --size or --device cpu")
+        _say(f"internal error, {type(error).__name__}: {error} (ROTOSCOPE_TRACEBACK=1 shows where; please report it)")
+        return 1
+    return code
+
+
+def _run(given: list[str]) -> int:
+    if not given:
+        print(USAGE, file=sys.stderr)
+        return 2
+    if given[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0
+    if given[0] == "--version":
+        print(f"rotoscope {__version__}")
+        return 0
+    command = _command(given[0])
+    if command is None:
+        return _say(f"there is no command {given[0]!r}; `rotoscope --help` lists them")
+    for before, argument in pairwise(given):
+        if not argument and before not in ("--source", "--licence"):
+            return _say(f"an empty argument stands after {before}; leave it out or name something")
+        if argument.startswith("--") and argument.endswith("="):
+            return _say(f"{argument} names nothing; leave it out or name something")
+    import tyro
+
+    tyro.cli(command, prog=f"rotoscope {given[0]}", args=given[1:])
+    return 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Turn the signals that ask to stop into `KeyboardInterrupt`, once: cleaning up is not to be interrupted."""
+    asked = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise KeyboardInterrupt(number)
+        if asked > 2:
+            os._exit(128 + number)  # who asks three times does not want to wait
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(message: str) -> int:
+    complain(message)
+    return 2
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, UserWarning):
+        complain(f"warning: {message}")
+
+
+if __name__ == "__main__":
+    main()

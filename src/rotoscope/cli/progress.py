@@ -1,0 +1,87 @@
+"""What a long command tells while it works: lines, and a bar on a terminal or a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rotoscope.inference.pipeline import Progress, Report
+
+EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+def tell(message: str) -> None:
+    """Print one line on the output stream; once its reader has gone, to nobody: the work goes on."""
+    try:
+        print(message, flush=True)
+    except BrokenPipeError:
+        silence(sys.stdout)
+
+
+def complain(message: str) -> None:
+    """Print one line on the error stream, as `tell`."""
+    try:
+        print(f"rotoscope: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still in a broken pipe's buffer, and all that follows, nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def speed(rate: float) -> str:
+    """Frames a second in words; slow networks get the digits that tell them apart."""
+    return f"{rate:.{1 if rate >= 1 else 3}f} frames/s"
+
+
+@contextmanager
+def watched(name: str) -> Iterator[Report]:
+    """Give a function that shows progress under `name`, on the error stream."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(name)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:5.1f} frames/s"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None, rate=0.0)
+        # The source's own count is a hint: a bar that ran past it would be wrong, so it only ever grows.
+        yield lambda done: bar.update(
+            task, completed=done.done, total=None if done.total is None else max(done.total, done.done), rate=done.rate
+        )
+
+
+class _Lines:
+    """Prints a line every ten seconds."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < EVERY:
+            return
+        self._last = now
+        total = "" if progress.total is None else f" of {progress.total}"
+        left = progress.seconds_left
+        rest = "" if left is None else f", {left:.0f} s left"
+        complain(f"{self._name}: {progress.done}{total} frames, {speed(progress.rate)}{rest}")

@@ -1,0 +1,113 @@
+"""`rotoscope segment`: masks, an overlay video and a contact sheet from videos."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from rotoscope.inference.jobs import Job, Outputs
+    from rotoscope.inference.model import Model
+
+
+def segment(
+    sources: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "3dc-seg-mobile",
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out"),
+    format: Literal["davis", "ytvis", "mots"] = "davis",
+    overlay: Path | None = None,
+    sheet: Path | None = None,
+    cutout: Path | None = None,
+    soft: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    pictures: bool = True,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    clip: int | None = None,
+    overlap: int | None = None,
+    dense: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    size: str | None = None,
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Find the objects of videos: masks, an overlay video and a contact sheet for each.
+
+    Results of clip.mp4 lie in OUTPUT: clip/00000.png ... (masks), clip.overlay.mp4, clip.sheet.png, and clip.done.json
+    when it is finished.
+
+    Args:
+        sources: Video files, folders of pictures, or folders of videos.
+        model: A bundled name (`rotoscope models`), a weights file, or an authors' checkpoint.
+        output: Folder for the results.
+        format: How masks are written: DAVIS palette PNG, YouTube-VIS JSON, or MOTS text.
+        overlay: Where the overlay video goes (.mp4), for a single source; beside the masks if not given.
+        sheet: Where the contact sheet goes (.png), for a single source; beside the masks if not given.
+        cutout: Also cut the objects out with alpha: a folder for PNG, or a .webm or .mov file; for a single source.
+        soft: Also write 8-bit foreground probabilities, to OUTPUT/clip.soft/.
+        pictures: Write overlay video and contact sheet.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto takes bfloat16 where it was measured to give the same masks.
+        clip: Frames a clip.
+        overlap: Frames that clips share.
+        dense: A clip for every frame: slower, a little better.
+        size: Network's input: "480" (short edge), "480x854" (height x width) or "unchanged".
+        resume: Skip videos that are finished already with the same model and options.
+
+    Raises:
+        RotoscopeError: a source, option or place that cannot be used; the other sources are still done.
+    """
+    from rotoscope.errors import OptionError
+    from rotoscope.inference.jobs import Outputs, plan
+    from rotoscope.inference.loading import load
+
+    if not sources:
+        raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
+    outputs = Outputs(output, format, overlay, sheet, cutout, soft, pictures)
+    jobs = plan(sources, outputs)
+    loaded = load(model, device=device, precision=precision)
+    changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
+    loaded = loaded.with_options(**{name: value for name, value in changes.items() if value is not None})
+    run_all(loaded, jobs, outputs, resume=resume)
+
+
+def run_all(model: Model, jobs: list[Job], outputs: Outputs, *, resume: bool) -> None:
+    """Run the jobs one after the other, with a progress line; go on after a bad source.
+
+    Raises:
+        RotoscopeError: a video could not be segmented; the others are done, unless the disk is full.
+    """
+    from rotoscope.cli.progress import complain, tell
+    from rotoscope.errors import OutputError, RotoscopeError
+    from rotoscope.files import stops_all
+    from rotoscope.inference.jobs import finished
+
+    failures = 0
+    for job in jobs:
+        try:
+            if resume and finished(job, model, outputs):
+                tell(f"{job.name}: finished before")
+            else:
+                tell(_run(job, model, outputs))
+        except Exception as error:
+            full = isinstance(error, OutputError) and stops_all(error)
+            if len(jobs) == 1 or full or os.environ.get("ROTOSCOPE_TRACEBACK"):
+                raise
+            kind = "" if isinstance(error, RotoscopeError | OSError) else f"internal error, {type(error).__name__}: "
+            complain(f"{job.name}: {kind}{error}")
+            failures += 1
+    if failures:
+        raise RotoscopeError(f"{failures} of {len(jobs)} videos could not be segmented; see above")
+
+
+def _run(job: Job, model: Model, outputs: Outputs) -> str:
+    from rotoscope.cli.progress import speed, watched
+    from rotoscope.inference.jobs import run
+
+    with watched(job.name) as report:
+        done = run(job, model, outputs, report)
+    rate = done.frames / done.seconds if done.seconds else 0.0
+    places = ", ".join(str(path) for path in done.places)
+    frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
+    return f"{job.name}: {frames} in {done.seconds:.1f} s ({speed(rate)}) -> {places}"

@@ -1,0 +1,1 @@
+"""From a name and a source to results: loading, sessions, the pipeline, many videos."""

@@ -1,0 +1,190 @@
+"""Measuring a model: time by stage, arithmetic, memory."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rotoscope.errors import OptionError
+from rotoscope.inference.checkpoint import Card
+from rotoscope.inference.loading import load, on_meta, parameters_of
+from rotoscope.inference.model import Model
+from rotoscope.inference.prepare import Precision, choose_device, choose_precision, prepare
+from rotoscope.models import SYSTEM_NAMES, system
+from rotoscope.types import Frame, VideoInfo
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a benchmark found.
+
+    Attributes:
+        name: of the model.
+        device: where it ran.
+        precision: float32 or bfloat16.
+        stages: seconds a frame by stage.
+        parameters: of the network.
+        multiply_adds: of one pass of the network.
+        clip: frames, height and width of that pass.
+        fresh: frames of a pass that were not in the pass before.
+        peak_bytes: most memory held.
+        peak_of: what that counts.
+    """
+
+    name: str
+    device: str
+    precision: str
+    stages: dict[str, float]
+    parameters: int
+    multiply_adds: int
+    clip: tuple[int, int, int]
+    fresh: int
+    peak_bytes: int
+    peak_of: str
+
+
+def measure(name: str, size: tuple[int, int], device: str, precision: Precision, repeat: int) -> Measured:
+    """Time a model's session on random frames.
+
+    Args:
+        name: a bundled name, a file, or SYSTEM/NETWORK with random weights.
+        size: (height, width) of the frames.
+        device: see `load`.
+        precision: see `load`.
+        repeat: timed passes.
+    """
+    model = _open(name, device, precision)
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(4)]
+    passes: list[dict[str, float]] = []
+    shape: tuple[int, ...] = ()
+    fresh = 0
+    with _timed(model.network, model.device) as (times, shapes):
+        for number, (begun, frames) in enumerate(_rounds(model, images, size, repeat + 1)):
+            network = sum(seconds for stage, seconds in times.items() if "." not in stage)
+            row = {stage: seconds / frames for stage, seconds in _leaves(times).items()}
+            row["before and after"] = max(0.0, begun - network) / frames
+            if number:
+                passes.append(row)
+            shape, fresh = shapes[-1], frames
+            times.clear()
+    stages = {stage: statistics.median(row[stage] for row in passes) for stage in passes[0]}
+    peak, what = _peak(model.device)
+    kind = str(model.dtype).removeprefix("torch.")
+    multiply_adds = _multiply_adds(model.card, shape)
+    parameters = parameters_of(on_meta(model.card.system, model.card.network))
+    clip = (shape[2], shape[3], shape[4])
+    return Measured(name, str(model.device), kind, stages, parameters, multiply_adds, clip, fresh, peak, what)
+
+
+def _open(name: str, device: str, precision: Precision) -> Model:
+    system_name, _, network = name.partition("/")
+    if system_name not in SYSTEM_NAMES or not network or Path(name).exists():
+        return load(name, device=device, precision=precision)
+    chosen = system(system_name)
+    if network not in chosen.networks:
+        raise OptionError(f"{system_name} has no network {network!r}; it has {', '.join(chosen.networks)}")
+    target = choose_device(device)
+    dtype = choose_precision(precision, target, False)
+    card = Card(name, system_name, network, source="random weights")
+    return Model(card, chosen, prepare(chosen.networks[network](), target, dtype), chosen.options(), target, dtype)
+
+
+def _rounds(
+    model: Model, images: list[np.ndarray[Any, np.dtype[np.uint8]]], size: tuple[int, int], count: int
+) -> Iterator[tuple[float, int]]:
+    """Seconds and frames of `count` passes of the network, the first one a full clip."""
+    info = VideoInfo("bench", size[1], size[0])
+    with model.session(info) as session:
+        index, given = 0, 0
+        ran = _Calls(model.network)
+        start = time.perf_counter()
+        while count:
+            session.step(Frame(index, index / 24, images[index % len(images)]))
+            index += 1
+            given += 1
+            if ran.changed():
+                yield time.perf_counter() - start, given
+                count, given = count - 1, 0
+                start = time.perf_counter()
+
+
+class _Calls:
+    """Tells whether a network was called since the last question."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._count = 0
+        network.register_forward_hook(self._note)
+
+    def _note(self, *_: Any) -> None:
+        self._count += 1
+
+    def changed(self) -> bool:
+        changed, self._count = self._count > 0, 0
+        return changed
+
+
+@contextmanager
+def _timed(network: nn.Module, device: torch.device) -> Iterator[tuple[dict[str, float], list[tuple[int, ...]]]]:
+    """Sum the seconds of the network's parts, two levels deep; keep the shapes of its inputs."""
+    times: dict[str, float] = {}
+    shapes: list[tuple[int, ...]] = []
+    started: dict[str, float] = {}
+    parts = {name: part for name, part in network.named_modules() if name and name.count(".") <= 1}
+    handles = [network.register_forward_pre_hook(lambda _, given: shapes.append(tuple(given[0].shape)))]
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    def watch(name: str, part: nn.Module) -> None:
+        def begin(*_: Any) -> None:
+            started[name] = now()
+
+        def end(*_: Any) -> None:
+            times[name] = times.get(name, 0.0) + now() - started[name]
+
+        handles.append(part.register_forward_pre_hook(begin))
+        handles.append(part.register_forward_hook(end))
+
+    for name, part in parts.items():
+        watch(name, part)
+    try:
+        yield times, shapes
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _leaves(times: dict[str, float]) -> dict[str, float]:
+    """The decoder's parts one by one, other parts whole; what a part's children leave over goes to the part."""
+    detailed = {stage: seconds for stage, seconds in times.items() if stage.startswith("decoder.")}
+    whole = {stage: seconds for stage, seconds in times.items() if "." not in stage and stage != "decoder"}
+    return whole | detailed if detailed else {stage: s for stage, s in times.items() if "." not in stage}
+
+
+def _multiply_adds(card: Card, shape: tuple[int, ...]) -> int:
+    network = on_meta(card.system, card.network).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.empty(shape, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def _peak(device: torch.device) -> tuple[int, str]:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device), "allocated on the device"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "resident, the whole process"

@@ -1,0 +1,154 @@
+"""Many videos: segmenting one, writing what was asked for, and knowing which are finished already."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from rotoscope.errors import RotoscopeError
+from rotoscope.files import explained, remove_left_over, write_whole
+from rotoscope.inference.model import Model, written
+from rotoscope.inference.pipeline import Report
+from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan
+from rotoscope.inference.sinks import CutoutSink, MaskSink, OverlaySink, SheetSink, Sink, SoftSink, TrackSink
+from rotoscope.types import VideoInfo
+from rotoscope.video import open_video
+from rotoscope.video.pictures import list_pictures
+
+__all__ = ["Done", "Job", "Outputs", "finished", "plan", "run"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished job: frames, seconds, and what was written."""
+
+    frames: int
+    seconds: float
+    places: tuple[Path, ...]
+
+
+def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) -> Done:
+    """Segment one video and write everything asked for; the marker is written last.
+
+    Raises:
+        VideoError: the source cannot be read.
+        OutputError: a result cannot be written.
+        RotoscopeError: there is not enough memory.
+    """
+    start = time.monotonic()
+    marker, places = marker_of(job, outputs), places_of(job, outputs)
+    before = _read_marker(marker)
+    try:
+        names = _segment(job, model, outputs, report)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise RotoscopeError(f"{job.source}: out of memory; use a smaller --size or a shorter --clip") from error
+    _remove_stale(places, before, names)
+    seconds = time.monotonic() - start
+    content = _identity(job, model, outputs) | {
+        "frames": len(names),
+        "first": names[0],
+        "last": names[-1],
+        "seconds": round(seconds, 3),
+    }
+    write_whole(marker, (json.dumps(content, indent=1) + "\n").encode())
+    return Done(len(names), seconds, tuple(places.values()))
+
+
+def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) -> list[str]:
+    """Write everything but the marker; the names of the frames."""
+    places = places_of(job, outputs)
+    chosen = model.with_options(soft=True) if outputs.soft or outputs.cutout is not None else model
+    with open_video(job.source, name=job.name) as video:
+        sinks = _sinks(places, outputs, video.info)
+        _unmark(marker_of(job, outputs))
+        remove_left_over(tuple(places.values()))
+        with closing(chosen.stream(video, progress=report)) as pairs, closing(written(pairs, sinks)) as results:
+            return [result.name or f"{result.index:05d}" for result in results]
+
+
+def finished(job: Job, model: Model, outputs: Outputs) -> bool:
+    """Whether this video was done with this model, these options and outputs, and the results are still there."""
+    content = _read_marker(marker_of(job, outputs))
+    try:
+        identity = json.loads(json.dumps(_identity(job, model, outputs)))
+    except (OSError, RotoscopeError):
+        return False  # `run` will say what is wrong with the source
+    ends = [f"{content.get(end)}.png" for end in ("first", "last")]
+    return all(content.get(key) == value for key, value in identity.items()) and all(
+        place.is_file() or all((place / end).is_file() for end in ends) for place in places_of(job, outputs).values()
+    )
+
+
+def _sinks(places: dict[str, Path], outputs: Outputs, info: VideoInfo) -> list[Sink]:
+    sinks: list[Sink] = []
+    for kind, place in places.items():
+        if kind == "masks":
+            davis = outputs.format == "davis"
+            sinks.append(MaskSink(place) if davis else TrackSink(place, outputs.format))
+        elif kind == "overlay":
+            sinks.append(OverlaySink(place, info))
+        elif kind == "sheet":
+            sinks.append(SheetSink(place, info))
+        elif kind == "cutout":
+            sinks.append(CutoutSink(place, info))
+        else:
+            sinks.append(SoftSink(place))
+    return sinks
+
+
+def _read_marker(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _unmark(marker: Path) -> None:
+    try:
+        marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise explained(error, marker) from error
+
+
+def _identity(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
+    files = list_pictures(job.source) if job.source.is_dir() else [job.source]
+    stats = [file.stat() for file in files]
+    return {
+        "source": os.path.realpath(job.source),
+        "source_changed": max((stat.st_mtime_ns for stat in stats), default=0),
+        "source_bytes": sum(stat.st_size for stat in stats),
+        "model": model.name,
+        "weights": model.card.sha256,
+        "type": str(model.dtype).removeprefix("torch."),
+        "options": asdict(model.options),
+        "outputs": {kind: os.path.realpath(place) for kind, place in places_of(job, outputs).items()},
+    }
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # torch has its own kind for devices, but tells of the CPU in words only.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _remove_stale(places: dict[str, Path], before: dict[str, object], names: list[str]) -> None:
+    """Remove numbered frames of an earlier, longer run; nothing that such a run did not write."""
+    count = before.get("frames")
+    if not isinstance(count, int) or before.get("last") != f"{count - 1:05d}":
+        return
+    kept = set(names)
+    for kind in ("masks", "soft"):
+        folder = places.get(kind)
+        if folder is None or folder.suffix in (".json", ".txt"):
+            continue
+        for index in range(len(names), count):
+            if f"{index:05d}" not in kept:
+                (folder / f"{index:05d}.png").unlink(missing_ok=True)

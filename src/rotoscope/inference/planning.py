@@ -1,0 +1,178 @@
+"""Which videos there are, where the results of each go, and that these places can be written without harm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from rotoscope.errors import OptionError, OutputError, VideoError
+from rotoscope.inference.segmentation import Format
+from rotoscope.inference.sinks import is_cutout_folder
+from rotoscope.video import VideoWriter, find_videos
+
+_MARKER = ".done.json"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written of every video.
+
+    Attributes:
+        folder: where results go.
+        format: of the masks.
+        overlay: the overlay video's own place, for a single source.
+        sheet: the contact sheet's own place, for a single source.
+        cutout: where cut-outs go, for a single source.
+        soft: write probabilities too.
+        pictures: write overlay video and contact sheet.
+    """
+
+    folder: Path
+    format: Format = "davis"
+    overlay: Path | None = None
+    sheet: Path | None = None
+    cutout: Path | None = None
+    soft: bool = False
+    pictures: bool = True
+
+    def single(self) -> dict[str, Path]:
+        """The places that can hold the result of one video only, by option."""
+        places = {"overlay": self.overlay, "sheet": self.sheet, "cutout": self.cutout}
+        return {option: place for option, place in places.items() if place is not None}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video: its path and the name of its results."""
+
+    source: Path
+    name: str
+
+
+def plan(sources: Sequence[Path], outputs: Outputs) -> list[Job]:
+    """One job a video; folders of videos are opened, equal names numbered, in the order given.
+
+    A source that is missing or holds nothing becomes a job too, so that the others are done before it fails.
+
+    Raises:
+        OptionError: one file named for several videos, or a name that cannot be what its option says.
+        OutputError: results cannot be written, or would be written over a source or over each other.
+    """
+    _check_outputs(outputs)
+    videos = [path for source in sources for path in _videos(source, outputs.folder)]
+    given = {(_real(path), _stem(path)): path for path in reversed(videos)}  # what is given twice is done once
+    if len(given) > 1:
+        for option in outputs.single():
+            raise OptionError(f"--{option} names one file, but there are {len(given)} videos; leave it out")
+    jobs: list[Job] = []
+    taken: set[Path] = set()
+    for (_, stem), path in reversed(given.items()):
+        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        jobs.append(next(job for job in (Job(path, name) for name in names) if not taken & _written(job, outputs)))
+        taken |= _written(jobs[-1], outputs)
+    _refuse_overwriting(jobs, outputs)
+    return jobs
+
+
+def places_of(job: Job, outputs: Outputs) -> dict[str, Path]:
+    """What is written where, by kind; the marker not among them."""
+    folder, name = outputs.folder, job.name
+    suffix = {"davis": "", "ytvis": ".json", "mots": ".txt"}[outputs.format]
+    places = {"masks": folder / f"{name}{suffix}"}
+    if outputs.pictures or outputs.overlay is not None:
+        places["overlay"] = outputs.overlay or folder / f"{name}.overlay.mp4"
+    if outputs.pictures or outputs.sheet is not None:
+        places["sheet"] = outputs.sheet or folder / f"{name}.sheet.png"
+    if outputs.cutout is not None:
+        places["cutout"] = outputs.cutout
+    if outputs.soft:
+        places["soft"] = folder / f"{name}.soft"
+    return places
+
+
+def marker_of(job: Job, outputs: Outputs) -> Path:
+    """The file that says that a video is finished."""
+    return outputs.folder / f"{job.name}{_MARKER}"
+
+
+def _videos(source: Path, results: Path) -> list[Path]:
+    """The videos in a folder, without results of ours; anything else is taken for one video."""
+    try:
+        found = find_videos(source) if source.is_dir() else []
+    except VideoError:
+        found = []
+    if not found or found == [source]:
+        return [source]
+    if _real(source) == _real(results):
+        raise OutputError(
+            f"results would lie among the videos of {source} and be taken for videos the next time; "
+            f"choose another --output"
+        )
+    return [path for path in found if not (path.is_dir() and (_real(path) == _real(results) or _has_marker(path)))]
+
+
+def _has_marker(folder: Path) -> bool:
+    return any(path.name.endswith(_MARKER) for path in folder.iterdir())
+
+
+def _stem(path: Path) -> str:
+    if not path.is_dir():
+        return path.stem
+    return (path.name if path.name != ".." else "") or _real(path).name or "video"
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # unlike `resolve` it takes links that lead in a circle
+
+
+def _written(job: Job, outputs: Outputs) -> set[Path]:
+    return {*places_of(job, outputs).values(), marker_of(job, outputs)}
+
+
+def _check_outputs(outputs: Outputs) -> None:
+    """Refuse at once what would fail when the work is done."""
+    if outputs.sheet is not None and outputs.sheet.suffix.lower() != ".png":
+        raise OptionError(f"--sheet {outputs.sheet} is not a PNG file; let the name end in .png")
+    if outputs.overlay is not None:
+        VideoWriter(outputs.overlay, (2, 2), None)  # knows which suffixes it can write
+    if outputs.cutout is not None and not is_cutout_folder(outputs.cutout):
+        VideoWriter(outputs.cutout, (2, 2), None, alpha=True)
+    for place in (outputs.folder, *(path.parent for path in outputs.single().values())):
+        _check_writable(place)
+
+
+def _check_writable(folder: Path) -> None:
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+    if not there.is_dir():
+        raise OutputError(f"cannot write to {folder}: {there} is no folder; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {folder}: {there} is read-only for you; choose another place")
+
+
+def _refuse_overwriting(jobs: Sequence[Job], outputs: Outputs) -> None:
+    """No result may replace a source or join its pictures, nor lie on or among the pictures of another result."""
+    sources = {_real(job.source): job.source for job in jobs}
+    beside = {path.parent: source for path, source in sources.items() if path.suffix.lower() == ".png"}
+    for job in jobs:
+        places = {kind: _real(place) for kind, place in places_of(job, outputs).items()}
+        for kind, place in places.items():
+            file = _is_file(kind, place, outputs)
+            source = sources.get(place) or (sources.get(place.parent) if file else beside.get(place))
+            if source is not None:
+                raise OutputError(f"{kind} of {job.name} would be written over the source {source}; {_elsewhere(kind)}")
+            others = {other for name, other in places.items() if name != kind}
+            if place in others or (file and place.parent in others):
+                raise OutputError(f"{kind} of {job.name} would be written over other results; {_elsewhere(kind)}")
+
+
+def _is_file(kind: str, place: Path, outputs: Outputs) -> bool:
+    if kind == "cutout":
+        return not is_cutout_folder(place)
+    return kind in ("overlay", "sheet") or (kind == "masks" and outputs.format != "davis")
+
+
+def _elsewhere(kind: str) -> str:
+    return f"choose another --{kind if kind in ('overlay', 'sheet', 'cutout') else 'output'}"

@@ -1,0 +1,1 @@
+"""The training loop; not imported to run inference."""

@@ -1,0 +1,1 @@
+"""Bundled weights (safetensors) and their cards (json)."""

@@ -1,0 +1,52 @@
+"""The commands that only print: they run, and say what they should."""
+
+import pytest
+
+from rotoscope.cli import demo as demo_command
+from rotoscope.cli.app import main
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return stopped.value.code, captured.out, captured.err
+
+
+def test_help_and_version(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert "segment" in out
+    assert run(capsys, "--version")[1].startswith("rotoscope ")
+    assert run(capsys)[0] == 2
+    code, _, err = run(capsys, "segmnt")
+    assert code == 2
+    assert "no command 'segmnt'" in err
+
+
+def test_models(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    assert "3dc-seg-mobile" in out
+    assert "in the package" in out
+    assert "3dc-seg/csn_gc3d" in out
+    assert "75." in out  # million parameters, as the paper's code has them
+
+
+def test_bench(capsys):
+    code, out, _ = run(capsys, "bench", "--size", "48x64", "--repeat", "1", "--precision", "fp32")
+    assert code == 0
+    for word in ("encoder", "decoder.refine2", "multiply-adds", "peak memory", "frames/s"):
+        assert word in out
+    assert run(capsys, "bench", "--size", "48")[0] == 2
+    assert run(capsys, "bench", "-m", "3dc-seg/nothing")[0] == 2
+
+
+def test_demo(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_command, "FRAMES", 6)
+    code, out, _ = run(capsys, "demo", "-o", tmp_path)
+    assert code == 0
+    assert "J 0." in out or "J 1." in out
+    for name in ("rendered.mp4", "masks/rendered.overlay.mp4", "masks/rendered.sheet.png", "masks/rendered/00005.png"):
+        assert (tmp_path / name).exists(), name
