@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from rotoscope.backbones.pixels import PixelNorm
 from rotoscope.ops.depthwise import DepthwiseConv3d
+from rotoscope.ops.fused import convolve
 
 # output channels and spatial stride of the 17 inverted residuals; DeepLab keeps stride 16 by dilating the last three
 BLOCKS = (
@@ -56,8 +57,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C', T, H / stride, W / stride), sizes rounded up."""
-        y = x if self.expand is None else functional.relu6(self.expand(x), inplace=True)
-        y = self.project(functional.relu6(self.depthwise(y), inplace=True))
+        y = x if self.expand is None else convolve(x, self.expand, "relu6")
+        y = self.project(convolve(y, self.depthwise, "relu6"))
         return cast(Tensor, y.add_(x) if self.residual else y)
 
 
@@ -76,7 +77,7 @@ class PictureHead(nn.Module):
         # A 1x1x1 convolution of a concatenation is the sum of two; the pooled part need not be spread out first.
         weight, width = self.project.weight, mean.shape[1]
         pooled = functional.conv3d(mean, weight[:, :width], self.project.bias)
-        local = functional.conv3d(functional.relu(self.conv(x)), weight[:, width:])
+        local = functional.conv3d(convolve(x, self.conv, "relu"), weight[:, width:])
         return functional.relu(local + pooled)
 
 
@@ -119,7 +120,7 @@ class MobileNet3D(nn.Module):
         """
         if guidance is not None:
             raise ValueError("the mobile encoder takes no guidance mask; use the CSN encoder")
-        x = functional.relu6(self.stem(self.pixels(clip)), inplace=True)
+        x = convolve(self.pixels(clip), self.stem, "relu6")
         maps = []
         for number, block in enumerate(self.blocks):
             x = block(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,11 +63,12 @@ def render(clip: SyntheticClip, video: Path, truth: Path) -> None:
     from rotoscope.masks.label_map import write_label_png
     from rotoscope.video import VideoWriter
 
+    start = time.monotonic()
     with VideoWriter(video, clip.info.size, clip.info.frame_rate) as writer, watched("rendering") as report:
         for frame, labels in clip:
             writer.write(frame.image, frame.timestamp)
             write_label_png(truth / f"{frame.index:05d}.png", labels)
-            report(Progress(frame.index + 1, len(clip), frame.index + 1.0))
+            report(Progress(frame.index + 1, len(clip), time.monotonic() - start))
 
 
 def _scores(output: Path) -> str:

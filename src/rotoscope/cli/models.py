@@ -11,13 +11,13 @@ def models() -> None:
     from rotoscope.inference.loading import bundled, on_meta, parameters_of
     from rotoscope.models import SYSTEM_NAMES, system
 
-    table = Table(title="models")
-    for column in ("name", "task", "system", "parameters", "weights", "licence"):
-        table.add_column(column, justify="right" if column == "parameters" else "left", overflow="fold")
+    table = Table(title="models", caption="FILE: an authors' checkpoint, or what `rotoscope convert` makes of one")
+    for column in ("name", "task", "parameters", "open with", "licence"):
+        table.add_column(column, justify="right" if column == "parameters" else "left", no_wrap=column == "name")
     cards = bundled()
     for name, card in cards.items():
         task = system(card["system"]).task
-        table.add_row(name, task, card["system"], _millions(card["parameters"]), "in the package", card["licence"])
+        table.add_row(name, task, _millions(card["parameters"]), "its name: in the package", card["licence"])
     table.add_section()
     used = {(card["system"], card["network"]) for card in cards.values()}
     for name in SYSTEM_NAMES:
@@ -25,8 +25,7 @@ def models() -> None:
         for network in chosen.networks:
             if (name, network) not in used:
                 count = _millions(parameters_of(on_meta(name, network)))
-                row = (f"{name}/{network}", chosen.task, name, count, "authors' file: -m FILE", "the authors'")
-                table.add_row(*row)
+                table.add_row(f"{name}/{network}", chosen.task, count, "-m FILE", "the authors'")
     Console().print(table)
 
 

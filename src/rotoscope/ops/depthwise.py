@@ -155,6 +155,11 @@ class DepthwiseConv3d(nn.Conv3d):
             channels, channels, kernel_size, stride, cast(Triple, padding), dilation, groups=channels, bias=bias
         )
 
+    @property
+    def fusible(self) -> bool:
+        """Whether an activation may be fused to it: not where `depthwise` has a path of its own."""
+        return not (self.weight.dtype == torch.bfloat16 and max(self.dilation) > 1)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C, T', H', W')."""
         stride, padding, dilation = cast(tuple[Triple, Triple, Triple], (self.stride, self.padding, self.dilation))

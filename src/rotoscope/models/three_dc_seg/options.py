@@ -37,7 +37,8 @@ class ClipOptions:
         if self.clip < 1:
             raise OptionError(f"a clip has at least 1 frame, not {self.clip}")
         if not self.dense and not 0 <= self.overlap < self.clip:
-            raise OptionError(f"overlap {self.overlap} must lie in 0..{self.clip - 1} for clips of {self.clip} frames")
+            limit = f"0..{self.clip - 1} for clips of {self.clip} frames"
+            raise OptionError(f"overlap {self.overlap} must lie in {limit}; give both so that they fit")
         SizeRule.parse(self.size)
 
     @property

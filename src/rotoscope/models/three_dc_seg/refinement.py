@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rotoscope.ops.depthwise import DepthwiseConv3d
+from rotoscope.ops.fused import convolve
 
 Convolution = Callable[[int, int], nn.Module]
 
@@ -37,9 +38,15 @@ def factored(in_channels: int, out_channels: int, middle: int = 544) -> nn.Modul
     )
 
 
-def light(in_channels: int, out_channels: int) -> nn.Module:
+class Light(nn.Sequential):
     """1x1x1 convolution, ReLU, depth-wise 3x3x3."""
-    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1), nn.ReLU(inplace=True), _depthwise(out_channels))
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Conv3d(in_channels, out_channels, 1), nn.ReLU(inplace=True), _depthwise(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, C', T, H, W)."""
+        return cast(Tensor, self[2](convolve(x, cast(nn.Conv3d, self[0]), "relu")))
 
 
 def light_group_norm(in_channels: int, out_channels: int) -> nn.Module:
@@ -180,7 +187,7 @@ REFINEMENTS: dict[str, Refinement] = {
     "upsampling": lambda skip, width: ConcatRefine(skip, width),
     "factored": lambda skip, width: Refine3d(skip, width, factored),
     "transposed": lambda skip, width: Refine3d(skip, width, enlarge=Transposed(width)),
-    "light": lambda skip, width: Refine3d(skip, width, light),
+    "light": lambda skip, width: Refine3d(skip, width, Light),
     "light_group_norm": lambda skip, width: Refine3d(skip, width, light_group_norm, activate_first=False),
     "depthwise": lambda skip, width: Refine3d(skip, width, depthwise, depthwise_skip),
 }
