@@ -15,8 +15,8 @@ from rotoscope.errors import OutputError
 _LONGEST_NAME = 255  # bytes, of nearly every file system
 _LEFT_OVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>\d+)\.part(?P<suffix>\.[^.]*)?", re.DOTALL)
 _REASONS = {
-    errno.ENOSPC: "the disk is full; make room and run again with --resume",
-    errno.EDQUOT: "the disk quota is used up; make room and run again with --resume",
+    errno.ENOSPC: "the disk is full; make room and run again",
+    errno.EDQUOT: "the disk quota is used up; make room and run again",
     errno.EFBIG: "the file would be larger than the system allows; choose another output folder",
     errno.EROFS: "the file system is read-only; choose another output folder",
     errno.EACCES: "no permission to write there; choose another output folder",
@@ -60,6 +60,23 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     with writing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def refuse_overwriting(path: Path, source: str | os.PathLike[str] | None) -> None:
+    """Refuse a file that would replace a source or join the pictures of a source folder.
+
+    Args:
+        path: the file to write.
+        source: file or folder; anything that is not there is no source on disk.
+
+    Raises:
+        OutputError: they are the same, or `path` lies right inside the folder.
+    """
+    if source is None or not os.path.exists(source):  # noqa: PTH110 (may be words)
+        return
+    place, own = Path(os.path.realpath(path)), Path(os.path.realpath(source))
+    if own in (place, place.parent):
+        raise OutputError(f"{path} would be written over the source {os.fspath(source)}; choose another place")
 
 
 def remove_left_over(places: Collection[Path]) -> None:

@@ -36,6 +36,15 @@ def test_rules():
             SizeRule.parse(text)
 
 
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_strips_of_pixels_do_not_grow_without_end(height, width):
+    rows, columns = SizeRule(240).of((height, width))
+    if max(height, width) <= 4 * min(height, width):
+        assert min(rows, columns) == 240
+    assert rows * columns <= 4.4 * 240 * 240
+    assert rows * width == pytest.approx(columns * height, rel=0.2)
+
+
 def test_pictures_of_the_right_size_are_not_copied():
     image = np.zeros((4, 5, 3), np.uint8)
     assert resize_picture(image, (4, 5)) is image

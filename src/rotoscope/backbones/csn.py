@@ -94,7 +94,7 @@ class CSN(nn.Module):
         """Encode a clip.
 
         Args:
-            clip: (B, 3, T, H, W) float, RGB in [0, 1].
+            clip: (B, 3, T, H, W) RGB, float in [0, 1] or uint8.
             guidance: (B, 1, T, H, W), a mask added to the stem's input (never used by the published system).
 
         Returns:

@@ -93,7 +93,7 @@ class MobileNet3D(nn.Module):
 
     def __init__(self, temporal: int = 3) -> None:
         super().__init__()
-        self.pixels = PixelNorm((128.0, 128.0, 128.0), (128.0, 128.0, 128.0), scale=1.0)
+        self.pixels = PixelNorm((128.0,), (128.0,), scale=1.0)
         self.stem = nn.Conv3d(3, 32, (1, 3, 3), (1, 2, 2), (0, 1, 1))
         in_channels, blocks = 32, []
         for number, (channels, stride) in enumerate(BLOCKS):
@@ -109,7 +109,7 @@ class MobileNet3D(nn.Module):
         """Encode a clip.
 
         Args:
-            clip: (B, 3, T, H, W) float, RGB in [0, 1].
+            clip: (B, 3, T, H, W) RGB, float in [0, 1] or uint8.
             guidance: not offered by this encoder.
 
         Returns:

@@ -12,8 +12,8 @@ class PixelNorm(nn.Module):
     """x -> (255 x - mean) / std / scale, the constants kept as buffers so that files carry them.
 
     Args:
-        mean: per channel R, G, B, in 0..255.
-        std: per channel, in 0..255.
+        mean: per channel R, G, B, or one for all, in 0..255.
+        std: likewise.
         scale: a last divisor; 3DC-Seg divides by 255 again, so that only the mean is removed.
     """
 
@@ -22,13 +22,16 @@ class PixelNorm(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], scale: float = 255.0) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1, 1))
         self.scale = scale
         self.output: torch.dtype | None = None  # None: that of the input
 
     def forward(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) float, RGB in [0, 1] -> the same shape."""
-        gain = 255.0 / (self.std * self.scale)
-        normal = clip * gain.to(clip.dtype) - (self.mean / (self.std * self.scale)).to(clip.dtype)
+        """(B, 3, T, H, W) RGB, float in [0, 1] or uint8 -> the same shape, float."""
+        divisor = self.std * self.scale
+        if clip.dtype == torch.uint8:
+            normal = (clip - self.mean).mul_(1 / divisor)
+        else:
+            normal = clip * (255.0 / divisor).to(clip.dtype) - (self.mean / divisor).to(clip.dtype)
         return normal if self.output is None else normal.to(self.output)

@@ -100,7 +100,7 @@ class R2Plus1D(nn.Module):
         """Encode a clip.
 
         Args:
-            clip: (B, 3, T, H, W) float, RGB in [0, 1].
+            clip: (B, 3, T, H, W) RGB, float in [0, 1] or uint8.
             guidance: not offered by this encoder.
 
         Returns:

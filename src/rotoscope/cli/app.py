@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from typing import NoReturn, TextIO
 from rotoscope import __version__
 from rotoscope.cli.progress import complain, silence
 from rotoscope.errors import RotoscopeError
+
+_PATIENCE = 3.0  # seconds after which a second Ctrl-C ends the process at once
 
 USAGE = """usage: rotoscope COMMAND ...
 
@@ -83,7 +86,7 @@ def _guarded(given: list[str]) -> int:
     except OSError as error:
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except SystemExit as leaving:  # tyro has told of a wrong option; rich leaves so when nobody reads
-        return 0 if isinstance(leaving.__context__, BrokenPipeError) else int(leaving.code or 0)
+        return 0 if isinstance(leaving.__context__, BrokenPipeError) else _code_of(leaving)
     except Exception as error:
         if os.environ.get("ROTOSCOPE_TRACEBACK"):
             raise
@@ -121,15 +124,15 @@ def _run(given: list[str]) -> int:
 @contextmanager
 def _interrupts() -> Iterator[None]:
     """Turn the signals that ask to stop into `KeyboardInterrupt`, once: cleaning up is not to be interrupted."""
-    asked = 0
+    asked = 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        asked += 1
-        if asked == 1:
+        if not asked:
+            asked = time.monotonic()
             raise KeyboardInterrupt(number)
-        if asked > 2:
-            os._exit(128 + number)  # who asks three times does not want to wait
+        if time.monotonic() - asked > _PATIENCE:
+            os._exit(128 + number)
 
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -140,8 +143,13 @@ def _interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not asked:  # else the interpreter is about to end, and is to end in peace
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _code_of(leaving: SystemExit) -> int:
+    return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
 
 
 def _say(message: str) -> int:

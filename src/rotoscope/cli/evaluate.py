@@ -61,12 +61,13 @@ def evaluate(
         scores = davis16.evaluate(
             found.sequences, predictions, keep_ends=keep_ends, missing=missing, workers=workers, progress=progress
         )
+    if json is not None:  # first, so that a terminal that goes away loses nothing
+        report = davis16.as_json(scores) | {"left_out": list(found.left_out)}
+        write_whole(json, (dumps(report, indent=1) + "\n").encode())
     console.print(_table(scores))
     for line in _remarks(scores, found):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if json is not None:
-        report = davis16.as_json(scores) | {"left_out": list(found.left_out)}
-        write_whole(json, (dumps(report, indent=1) + "\n").encode())
         console.print(f"every figure: {json}", highlight=False, soft_wrap=True, markup=False)
 
 

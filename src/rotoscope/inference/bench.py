@@ -65,7 +65,7 @@ def measure(name: str, size: tuple[int, int], device: str, precision: Precision,
         precision: see `load`.
         repeat: timed passes.
     """
-    model = _open(name, device, precision)
+    model = _one_at_a_time(_open(name, device, precision))
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(4)]
     passes: list[dict[str, float]] = []
@@ -100,6 +100,11 @@ def _open(name: str, device: str, precision: Precision) -> Model:
     dtype = choose_precision(precision, target, False)
     card = Card(name, system_name, network, source="random weights")
     return Model(card, chosen, prepare(chosen.networks[network](), target, dtype), chosen.options(), target, dtype)
+
+
+def _one_at_a_time(model: Model) -> Model:
+    """The model without several clips at work at once, which could not be told apart by stage."""
+    return model.with_options(parallel=1) if hasattr(model.options, "parallel") else model
 
 
 def _rounds(

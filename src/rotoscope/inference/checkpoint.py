@@ -72,7 +72,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
     for key in sorted(state):
         value = state[key].detach().cpu().contiguous()
         total.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        total.update(value.flatten().view(torch.uint8).numpy().tobytes())
+        total.update(value.flatten().clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
 
 

@@ -49,7 +49,7 @@ def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) 
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
-        raise RotoscopeError(f"{job.source}: out of memory; use a smaller --size or a shorter --clip") from error
+        raise RotoscopeError(f"out of memory with {job.source}; use a smaller --size or a shorter --clip") from error
     _remove_stale(places, before, names)
     seconds = time.monotonic() - start
     content = _identity(job, model, outputs) | {

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rotoscope.errors import OptionError
+from rotoscope.files import refuse_overwriting
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.pipeline import Report, answered, reported
 from rotoscope.inference.segmentation import Segmentation
@@ -139,7 +140,9 @@ class Model:
         model = self.with_options(**changes) if changes else self
         outputs = [*sinks, *([SoftSink(Path(soft_folder))] if soft_folder is not None else [])]
         with open_video(source) as video, closing(model.stream(video, prompts, progress)) as pairs:
-            return Segmentation.collect(_true_info(video), written(pairs, outputs))
+            if soft_folder is not None:
+                refuse_overwriting(Path(soft_folder, "map.png"), video.source)
+            return Segmentation.collect(_true_info(video), written(pairs, outputs), video.source)
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
         if prompts and self.declaration.prompts == "none":

@@ -63,13 +63,15 @@ def plan(sources: Sequence[Path], outputs: Outputs) -> list[Job]:
     """
     _check_outputs(outputs)
     videos = [path for source in sources for path in _videos(source, outputs.folder)]
-    given = {(_real(path), _stem(path)): path for path in reversed(videos)}  # what is given twice is done once
+    given: dict[tuple[Path, str], Path] = {}
+    for path in videos:
+        given.setdefault((_real(path), _stem(path)), path)  # what is given twice is done once
     if len(given) > 1:
         for option in outputs.single():
             raise OptionError(f"--{option} names one file, but there are {len(given)} videos; leave it out")
     jobs: list[Job] = []
     taken: set[Path] = set()
-    for (_, stem), path in reversed(given.items()):
+    for (_, stem), path in given.items():
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
         jobs.append(next(job for job in (Job(path, name) for name in names) if not taken & _written(job, outputs)))
         taken |= _written(jobs[-1], outputs)
@@ -111,7 +113,8 @@ def _videos(source: Path, results: Path) -> list[Path]:
             f"results would lie among the videos of {source} and be taken for videos the next time; "
             f"choose another --output"
         )
-    return [path for path in found if not (path.is_dir() and (_real(path) == _real(results) or _has_marker(path)))]
+    kept = [path for path in found if not (path.is_dir() and (_real(path) == _real(results) or _has_marker(path)))]
+    return kept or [source]
 
 
 def _has_marker(folder: Path) -> bool:
@@ -159,20 +162,17 @@ def _refuse_overwriting(jobs: Sequence[Job], outputs: Outputs) -> None:
     for job in jobs:
         places = {kind: _real(place) for kind, place in places_of(job, outputs).items()}
         for kind, place in places.items():
+            elsewhere = f"choose another --{kind if kind in outputs.single() else 'output'}"
             file = _is_file(kind, place, outputs)
             source = sources.get(place) or (sources.get(place.parent) if file else beside.get(place))
             if source is not None:
-                raise OutputError(f"{kind} of {job.name} would be written over the source {source}; {_elsewhere(kind)}")
+                raise OutputError(f"{kind} of {job.name} would be written over the source {source}; {elsewhere}")
             others = {other for name, other in places.items() if name != kind}
             if place in others or (file and place.parent in others):
-                raise OutputError(f"{kind} of {job.name} would be written over other results; {_elsewhere(kind)}")
+                raise OutputError(f"{kind} of {job.name} would be written over other results; {elsewhere}")
 
 
 def _is_file(kind: str, place: Path, outputs: Outputs) -> bool:
     if kind == "cutout":
         return not is_cutout_folder(place)
     return kind in ("overlay", "sheet") or (kind == "masks" and outputs.format != "davis")
-
-
-def _elsewhere(kind: str) -> str:
-    return f"choose another --{kind if kind in ('overlay', 'sheet', 'cutout') else 'output'}"

@@ -33,6 +33,8 @@ def choose_device(name: str = "auto") -> torch.device:
         raise OptionError(f"device {name!r} is not supported; choose auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise OptionError("no CUDA device is there; use --device cpu, or install a CUDA build of torch")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise OptionError(f"device {name!r} is not there; {torch.cuda.device_count()} CUDA devices are, counted from 0")
     return device
 
 

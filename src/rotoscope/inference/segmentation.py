@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import MaskError, OptionError
+from rotoscope.files import refuse_overwriting
 from rotoscope.masks import davis, mots, youtube_vis
 from rotoscope.masks.label_map import from_objects
 from rotoscope.types import FrameResult, ObjectMask, Track, VideoInfo
@@ -38,16 +39,18 @@ class Segmentation:
         video: name and size.
         stamps: every frame that was answered, in order.
         tracks: the objects, in order of id; masks are run lengths at the video's own size.
+        source: what was segmented, in words or as a path; nothing is written over it.
     """
 
     video: VideoInfo
     stamps: list[Stamp] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+    source: str | None = None
 
     @classmethod
-    def collect(cls, video: VideoInfo, results: Iterable[FrameResult]) -> Self:
+    def collect(cls, video: VideoInfo, results: Iterable[FrameResult], source: str | None = None) -> Self:
         """Gather the results of a session."""
-        gathered = cls(video)
+        gathered = cls(video, source=source)
         collector = TrackCollector()
         for result in results:
             gathered.stamps.append(Stamp(result.index, result.timestamp, result.name))
@@ -96,9 +99,10 @@ class Segmentation:
 
         Raises:
             OptionError: another format.
-            OutputError: the place cannot be written to.
+            OutputError: the place cannot be written to, or is the source.
         """
         if format == "davis":
+            refuse_overwriting(Path(place, "mask.png"), self.source)
             writer = davis.DavisWriter(Path(place))
             return [writer.write(result) for result in self.results()]
         if format not in ("ytvis", "mots"):
@@ -137,7 +141,9 @@ class Segmentation:
     def _replay(self, source: Any, sink: Sink, path: Path) -> Path:
         from rotoscope.video import open_video, read_ahead
 
-        with open_video(source) as video, sink:
+        with open_video(source) as video:
+            refuse_overwriting(path, video.source)
+        with video, sink:
             if video.info.size != self.video.size:
                 raise MaskError(
                     f"the source is {video.info.width}x{video.info.height}, the masks are of a video of "

@@ -25,6 +25,8 @@ from rotoscope.render import cutout as cut
 from rotoscope.types import Frame, FrameResult, VideoInfo
 from rotoscope.video import VideoWriter
 
+SLOWEST = 0.001  # frames per second that a video file can state
+
 
 class Sink(Protocol):
     """Takes every frame with its result, in order."""
@@ -74,11 +76,16 @@ class SoftSink(_Plain):
         self._writer.write(result)
 
 
+def _rate(info: VideoInfo) -> float | None:
+    """The frame rate where a file can state it; frames carry their times anyway."""
+    return info.frame_rate if info.frame_rate is not None and info.frame_rate >= SLOWEST else None
+
+
 class OverlaySink:
     """A video with the objects drawn over it."""
 
     def __init__(self, path: Path, info: VideoInfo) -> None:
-        self._writer = VideoWriter(path, info.size, info.frame_rate)
+        self._writer = VideoWriter(path, info.size, _rate(info))
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -98,7 +105,7 @@ class SheetSink:
     """A contact sheet PNG: frames evenly spaced in time, written at the end."""
 
     def __init__(self, path: Path, info: VideoInfo) -> None:
-        self._sheet = ContactSheet(title=info.name)
+        self._sheet = ContactSheet(title=" ".join(info.name.split()))
         self._path = path
 
     def __enter__(self) -> Self:
@@ -126,7 +133,7 @@ class CutoutSink:
     def __init__(self, path: Path, info: VideoInfo) -> None:
         folder = is_cutout_folder(path)
         self._folder = CutoutFolder(path) if folder else None
-        self._writer = None if folder else VideoWriter(path, info.size, info.frame_rate, alpha=True)
+        self._writer = None if folder else VideoWriter(path, info.size, _rate(info), alpha=True)
 
     def __enter__(self) -> Self:
         if self._writer is not None:
@@ -195,7 +202,7 @@ class WriteBehind:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for sink in self._sinks:
+            for sink in reversed(self._sinks):  # so that they are finished in the order given, masks first
                 stack.enter_context(sink)
             self._stack = stack.pop_all()
         self._thread.start()
@@ -210,11 +217,11 @@ class WriteBehind:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._error = self._error or error  # what still waits is not worth writing
+        if not isinstance(error, Exception | None):
+            self._error = self._error or error  # interrupted: what still waits is not worth writing
         self._queue.put(None)
         self._thread.join()
-        failure = self._error
+        failure = self._error or error
         if failure is None:
             self._stack.close()
             return

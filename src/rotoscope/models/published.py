@@ -187,7 +187,7 @@ def flat_state(content: object, nests: Iterable[str] = ("model", "state_dict")) 
         tensors = {
             str(key).replace("module.", ""): torch.as_tensor(value)
             for key, value in content.items()
-            if isinstance(value, Tensor | np.ndarray)
+            if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
         }
         if tensors:
             return tensors

@@ -39,7 +39,7 @@ class SizeRule:
         """
         if text == "unchanged":
             return cls()
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+        match = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text) if isinstance(text, str) else None
         if match is None:
             raise OptionError(f'size {text!r} is not understood; give "480", "480x854" (height x width) or "unchanged"')
         numbers = [int(number) for number in match.groups() if number is not None]

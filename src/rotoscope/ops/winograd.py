@@ -16,17 +16,16 @@ regions, each with its barrier, would stand still whenever another program holds
 from __future__ import annotations
 
 import math
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from rotoscope.ops.threads import single_core_pool
 
 Item = TypeVar("Item")
 
@@ -51,8 +50,6 @@ MIN_GAIN = 1.2  # smaller expected gains are left alone
 # A call takes one flat buffer out and puts it back, so that calls at the same time never share one and the next call
 # does not pay for fresh pages.
 _idle: deque[Tensor] = deque()
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_pools_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -210,24 +207,8 @@ def _share_out(work: Callable[[Scratch, Item], None], items: Sequence[Item], scr
     if len(scratch) == 1:
         drain(scratch[0])
         return
-    for future in [_pool(len(scratch)).submit(drain, own) for own in scratch]:
+    for future in [single_core_pool(len(scratch)).submit(drain, own) for own in scratch]:
         future.result()
-
-
-def _pool(workers: int) -> ThreadPoolExecutor:
-    """Threads whose torch operations each run on that thread alone; a forked process starts its own."""
-    key = (os.getpid(), workers)
-    with _pools_lock:
-        if key not in _pools:
-            before = torch.get_num_threads()
-            together = threading.Barrier(workers)
-            pool = ThreadPoolExecutor(workers, "winograd", initializer=torch.set_num_threads, initargs=(1,))
-            for future in [pool.submit(together.wait) for _ in range(workers)]:
-                future.result()
-            # the setting is each thread's own, but a thread that starts later begins with the last one made
-            torch.set_num_threads(before)
-            _pools[key] = pool
-        return _pools[key]
 
 
 def _carve(region: Tensor, *shapes: tuple[int, ...]) -> list[Tensor]:

@@ -181,7 +181,7 @@ def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
         return picture.copy()
     if size[0] >= 3 * picture.width:
         return picture.resize(size, Image.Resampling.NEAREST)
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return picture.resize(size, Image.Resampling.BILINEAR)
 
 
 def _rescaled(found: list[Region], old: tuple[int, int], new: tuple[int, int]) -> list[Region]:

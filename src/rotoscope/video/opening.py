@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from rotoscope.video.pictures import PICTURE_SUFFIXES, PictureVideo, list_folder
 from rotoscope.video.source import Video
 
 Source = str | os.PathLike[str] | Video | Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a single slash is what paths make of two
 
 VIDEO_SUFFIXES = frozenset(
     f".{kind}"
@@ -100,7 +103,7 @@ def find_videos(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _open_path(text: str, name: str | None, frame_rate: float) -> Video:
-    if "://" in text:
+    if _ADDRESS.match(text) and not Path(text).exists():
         raise VideoError(f"{text} is an address; download the file first and give its path")
     path = Path(text)
     try:

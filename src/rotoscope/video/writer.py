@@ -54,8 +54,8 @@ class _Recipe:
 
 
 # Without B-frames times of decoding and showing agree, and so does the length that players show.
-_H264 = _Recipe("libx264", "yuv420p", {"preset": "veryfast", "bf": "0"}, container={"movflags": "+faststart"})
-_H264_PLAIN = _Recipe("libx264", "yuv420p", {"preset": "veryfast", "bf": "0"})
+_H264 = _Recipe("libx264", "yuv420p", {"preset": "superfast", "bf": "0"}, container={"movflags": "+faststart"})
+_H264_PLAIN = _Recipe("libx264", "yuv420p", {"preset": "superfast", "bf": "0"})
 _VP9_OPTIONS = {"deadline": "good", "cpu-used": "5", "row-mt": "1", "b": "0", "auto-alt-ref": "0"}
 _OPAQUE = {
     ".mp4": _H264,
@@ -262,7 +262,7 @@ class VideoWriter:
         height, width = self._size
         return OutputError(
             f"cannot write {self._path}: {self._recipe.codec} does not take {width}x{height} pixels at "
-            f"{float(self._rate):g} frames a second ({error})"
+            f"{float(self._rate):g} frames a second ({getattr(error, 'strerror', None) or error}); leave this video out"
         )
 
 

@@ -82,7 +82,7 @@ class ThreeDCSeg(nn.Module):
         """Segment a clip.
 
         Args:
-            clip: (B, 3, T, H, W) float, RGB in [0, 1].
+            clip: (B, 3, T, H, W) RGB, float in [0, 1] or uint8.
             guidance: (B, 1, T, H, W) or None; see `CSN.forward`.
 
         Returns:

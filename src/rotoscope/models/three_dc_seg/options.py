@@ -21,6 +21,8 @@ class ClipOptions:
         multiple: frames are padded with zeros to multiples of this.
         last_clip: end of the video, "published" or "shifted"; see `ClipWindows`.
         edges: "nearest" enlarges the hard mask, as published; "smooth" enlarges the probability, then cuts at 0.5.
+        parallel: clips that a CPU works on at the same time, each on one core: faster, but results come up to that many
+            clips later. 1 works on one clip with all cores.
         soft: also give each frame's foreground probability.
     """
 
@@ -31,14 +33,25 @@ class ClipOptions:
     multiple: int = 32
     last_clip: Literal["published", "shifted"] = "published"
     edges: Literal["nearest", "smooth"] = "nearest"
+    parallel: int = 1
     soft: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("clip", "overlap", "multiple", "parallel"):
+            if not isinstance(getattr(self, name), int):
+                raise OptionError(f"{name} {getattr(self, name)!r} is not a whole number")
+        for name, known in (("last_clip", ("published", "shifted")), ("edges", ("nearest", "smooth"))):
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {' or '.join(known)}")
+        if self.multiple < 1:
+            raise OptionError(f"frames are padded to multiples of 1 or more, not {self.multiple}")
         if self.clip < 1:
             raise OptionError(f"a clip has at least 1 frame, not {self.clip}")
         if not self.dense and not 0 <= self.overlap < self.clip:
             limit = f"0..{self.clip - 1} for clips of {self.clip} frames"
             raise OptionError(f"overlap {self.overlap} must lie in {limit}; give both so that they fit")
+        if self.parallel < 1:
+            raise OptionError(f"parallel {self.parallel}: expected 1 or more clips at a time")
         SizeRule.parse(self.size)
 
     @property

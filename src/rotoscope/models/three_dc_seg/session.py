@@ -1,11 +1,13 @@
 """3DC-Seg on a video, frame by frame: clips as they fill, probabilities averaged, masks when they are final.
 
-What is kept at once: the frames of one clip at the network's size and one probability map for each of them, whatever
-the length of the video.
+What is kept at once: the frames of the clips at work at the network's size and one probability map for each of them,
+whatever the length of the video.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -21,6 +23,7 @@ from rotoscope.masks.run_length import encode
 from rotoscope.models.three_dc_seg.options import ClipOptions
 from rotoscope.models.three_dc_seg.windows import ClipWindows
 from rotoscope.ops.resize import SizeRule, padding_to, resize_mask, resize_picture
+from rotoscope.ops.threads import single_core_pool
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
 
 LABEL = "foreground"
@@ -29,12 +32,13 @@ LABEL = "foreground"
 def declare(options: ClipOptions) -> Declaration:
     """What 3DC-Seg says of itself under these options."""
     windows = ClipWindows(options.clip, options.shared, options.last_clip)
+    look_ahead = windows.look_ahead + (options.parallel - 1) * windows.stride
     return Declaration(
         task="foreground",
-        look_ahead=windows.look_ahead,
+        look_ahead=look_ahead,
         prompts="none",
-        memory="the frames of one clip at the network's size, and a probability map for each",
-        frames_held=options.clip + 1,
+        memory="the frames of the clips at work at the network's size, and a probability map for each",
+        frames_held=look_ahead + 1,
     )
 
 
@@ -62,7 +66,7 @@ class ClipSession:
     """One video going through 3DC-Seg; see `rotoscope.types.Session`.
 
     Args:
-        network: clip (1, 3, T, h, w) in [0, 1] -> logits (1, 2, T, >= h, >= w).
+        network: clip (1, 3, T, h, w) uint8 -> logits (1, 2, T, >= h, >= w).
         info: of the video; its size decides the network's size.
         options: see `ClipOptions`.
         device: where the network is.
@@ -73,11 +77,15 @@ class ClipSession:
         self.options = options
         self.device = device
         self._rule = SizeRule.parse(options.size)
+        if min(info.size) < 1:
+            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
         self._size = info.size
         self._resized = self._rule.of(info.size)
         self._padding = padding_to(self._resized, options.multiple)
         self._windows = ClipWindows(options.clip, options.shared, options.last_clip)
         self._held: dict[int, _Held] = {}
+        self._parallel = options.parallel if device.type == "cpu" else 1
+        self._at_work: deque[tuple[list[int], Future[Tensor]]] = deque()
         self._next = 0
         self._finished = False
 
@@ -105,6 +113,7 @@ class ClipSession:
                 self._run(clip)
                 if self.options.last_clip == "published":  # clips only move forward there
                     results += self._final(clip[0])
+            self._take_due(0)
             results += self._final(self._next)
         return results
 
@@ -114,6 +123,9 @@ class ClipSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for _, future in self._at_work:
+            future.cancel()
+        self._at_work.clear()
         self._held.clear()
         self._finished = True
 
@@ -122,6 +134,10 @@ class ClipSession:
             raise OptionError("3dc-seg finds the foreground by itself and takes no masks; use a system that propagates")
         if self._finished:
             raise OptionError("the session is finished; open a new one for another video")
+        if frame.image.dtype != np.uint8 or frame.image.shape[2:] != (3,):
+            raise OptionError(
+                f"frame {frame.index} is {frame.image.dtype} of shape {frame.image.shape}; expected (H, W, 3) uint8 RGB"
+            )
         if frame.size != self._size:
             raise OptionError(
                 f"frame {frame.index} is {frame.size[1]}x{frame.size[0]}, the session was opened for "
@@ -136,22 +152,41 @@ class ClipSession:
         padded[top : top + height, left : left + width] = resize_picture(image, self._resized)
         return torch.from_numpy(padded).permute(2, 0, 1)
 
-    @torch.inference_mode()
     def _run(self, clip: list[int]) -> None:
-        """Add the foreground probability of every place of the clip to its frame."""
-        pixels = torch.stack([self._held[index].pixels.permute(1, 2, 0) for index in clip])  # (T, h, w, 3)
+        """Give a clip to the network; take in the results that are due, in order."""
+        pixels = torch.stack([self._held[index].pixels.permute(1, 2, 0) for index in clip])  # (T, h, w, 3) uint8
         batch = pixels.to(self.device)[None].permute(0, 4, 1, 2, 3)  # (1, 3, T, h, w), channels-last
-        logits = self.network(batch.to(torch.float32).div_(255))
+        if self._parallel == 1:
+            self._take(clip, self._probability(batch))
+            return
+        self._at_work.append((clip, single_core_pool(self._parallel).submit(self._probability, batch)))
+        self._take_due(self._parallel - 1)
+
+    def _take_due(self, left: int) -> None:
+        """Wait for the oldest clips at work until at most `left` are."""
+        while len(self._at_work) > left:
+            clip, future = self._at_work.popleft()
+            self._take(clip, future.result())
+
+    @torch.inference_mode()
+    def _probability(self, batch: Tensor) -> Tensor:
+        """(1, 3, T, h, w) uint8 with padding -> (T, h, w) foreground probability without, float32."""
+        logits = self.network(batch)
         top, _, left, _ = self._padding
         height, width = self._resized
         logits = logits[0, :, :, top : top + height, left : left + width].float()
-        probability = torch.sigmoid(logits[1] - logits[0])  # (T, h, w), the softmax of two channels
+        return torch.sigmoid(logits[1] - logits[0])  # the softmax of two channels
+
+    @torch.inference_mode()
+    def _take(self, clip: list[int], probability: Tensor) -> None:
+        """Add the probability of every place of the clip to its frame; repeated frames count as often."""
         for place, index in enumerate(clip):
             held = self._held[index]
             held.total = probability[place].clone() if held.total is None else held.total.add_(probability[place])
             held.count += 1
 
     def _final(self, before: int) -> list[FrameResult]:
+        before = min([before, *(min(clip) for clip, _ in self._at_work)])
         ready = [position for position in self._held if position < before]
         return [self._result(self._held.pop(position)) for position in ready]
 

@@ -1,0 +1,145 @@
+"""The command that does the work: what it writes, how it stops, and how it goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rotoscope.cli import progress
+from rotoscope.cli.app import main
+from rotoscope.inference import loading
+from rotoscope.inference.pipeline import Progress
+from rotoscope.masks.davis import read_davis
+from rotoscope.video import open_video
+from tests.inference import bright
+
+ROOT = Path(__file__).parent.parent.parent
+FRAMES = 24
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    monkeypatch.setattr(loading, "load", lambda *_, **__: bright.model())
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return call
+
+
+def unfinished(folder):
+    return [path.name for path in folder.rglob("*") if ".part" in path.name]
+
+
+def test_what_is_written(run, tmp_path):
+    source = bright.clip(tmp_path / "a.mp4", 3)
+    code, out, err = run("segment", source, "-o", tmp_path / "o", "--soft", "--cutout", tmp_path / "o" / "cut")
+    assert (code, err) == (0, "")
+    assert out.startswith("a: 3 frames in ")
+    masks = [f"{index:05d}.png" for index in range(3)]
+    for folder in ("a", "a.soft", "cut"):
+        assert sorted(path.name for path in (tmp_path / "o" / folder).iterdir()) == masks
+    names = {path.name for path in (tmp_path / "o").iterdir()}
+    assert names == {"a", "a.soft", "cut", "a.overlay.mp4", "a.sheet.png", "a.done.json"}
+    code, out, _ = run("segment", source, "-o", tmp_path / "o2", "--no-pictures", "--format", "mots")
+    assert {path.name for path in (tmp_path / "o2").iterdir()} == {"a.txt", "a.done.json"}
+
+
+def test_the_bundled_model_segments(capsys, tmp_path):
+    source = bright.clip(tmp_path / "a.mp4", 2)
+    with pytest.raises(SystemExit) as stopped:
+        main(["segment", str(source), "-o", str(tmp_path / "o"), "--size", "48", "--precision", "fp32"])
+    assert stopped.value.code == 0
+    assert open_video(tmp_path / "o" / "a").count().frames == 2
+
+
+def test_resume_does_what_is_left(run, tmp_path):
+    sources = [bright.clip(tmp_path / f"{name}.mp4", 2) for name in "ab"]
+    assert run("segment", sources[0], "-o", tmp_path / "o")[0] == 0
+    code, out, _ = run("segment", *sources, "-o", tmp_path / "o", "--resume")
+    assert code == 0
+    assert out.splitlines()[0] == "a: finished before"
+    assert out.splitlines()[1].startswith("b: 2 frames")
+    _, out, _ = run("segment", *sources, "-o", tmp_path / "o", "--resume", "--overlap", "0")
+    assert "finished before" not in out
+    _, out, _ = run("segment", *sources, "-o", tmp_path / "o")
+    assert "finished before" not in out
+
+
+def start(folder, *arguments, wait=0.4):
+    """The command line in a process of its own, with a model that takes `wait` seconds a clip."""
+    command = [sys.executable, "-m", "tests.inference.bright", str(wait), "segment", *map(str, arguments)]
+    return subprocess.Popen([*command, "-o", str(folder)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def first_mask(process, folder):
+    limit = time.monotonic() + 60
+    while not list(folder.glob("*/00000.png")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_stopped_in_the_middle(tmp_path, stop):
+    source, folder = bright.clip(tmp_path / "a.mp4", FRAMES), tmp_path / "o"
+    process = start(folder, source)
+    first_mask(process, folder)
+    process.send_signal(stop)
+    process.send_signal(stop)  # impatience must not leave anything behind
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (128 + stop, -stop)
+    assert err.startswith("rotoscope: stopped")
+    assert err.count("\n") == 1
+    assert unfinished(folder) == []
+    assert not (folder / "a.overlay.mp4").exists()
+    assert not (folder / "a.done.json").exists()
+    assert 1 <= len(read_davis(folder / "a")[0].masks) < FRAMES
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    sources = [bright.clip(tmp_path / f"{name}.mp4", FRAMES) for name in "ab"]
+    folder = tmp_path / "o"
+    process = start(folder, *sources)
+    first_mask(process, folder)
+    while not list(folder.glob("b/00000.png")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=30)
+    assert (folder / "a.done.json").exists()
+    assert unfinished(folder) != []
+    before = (folder / "a.overlay.mp4").stat().st_mtime_ns
+    process = start(folder, *sources, "--resume", wait=0)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert (folder / "a.overlay.mp4").stat().st_mtime_ns == before
+    assert unfinished(folder) == []
+    for name in "ab":
+        assert len(read_davis(folder / name)[0].masks) == FRAMES
+        assert open_video(folder / f"{name}.overlay.mp4").count().frames == FRAMES
+
+
+def test_lines_are_told_now_and_then_where_there_is_no_terminal(capsys, monkeypatch):
+    clock = iter([0.0, 5.0, 11.0, 12.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.watched("clip") as report:
+        for done in (1, 2, 3):
+            report(Progress(done, 10, 2.0 * done))
+    assert capsys.readouterr().err == "rotoscope: clip: 2 of 10 frames, 0.500 frames/s, 16 s left\n"
+
+
+def test_work_goes_on_when_nobody_listens(tmp_path, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        progress.tell("one")
+        progress.tell("two")
