@@ -11,6 +11,7 @@ import tyro
 if TYPE_CHECKING:
     from rotoscope.inference.jobs import Job, Outputs
     from rotoscope.inference.model import Model
+    from rotoscope.inference.pipeline import Progress
 
 
 def segment(
@@ -58,10 +59,12 @@ def segment(
     Raises:
         RotoscopeError: a source, option or place that cannot be used; the other sources are still done.
     """
+    from rotoscope.cli.memory import share_arenas
     from rotoscope.errors import OptionError
     from rotoscope.inference.jobs import Outputs, plan
     from rotoscope.inference.loading import load
 
+    share_arenas()
     if not sources:
         raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
     outputs = Outputs(output, format, overlay, sheet, cutout, soft, pictures)
@@ -102,10 +105,16 @@ def run_all(model: Model, jobs: list[Job], outputs: Outputs, *, resume: bool) ->
 
 
 def _run(job: Job, model: Model, outputs: Outputs) -> str:
+    from rotoscope.cli.memory import give_back
     from rotoscope.cli.progress import speed, watched
     from rotoscope.inference.jobs import run
 
-    with watched(job.name) as report:
+    with watched(job.name) as show:
+
+        def report(progress: Progress) -> None:
+            show(progress)
+            give_back(progress.done)
+
         done = run(job, model, outputs, report)
     rate = done.frames / done.seconds if done.seconds else 0.0
     places = ", ".join(str(path) for path in done.places)
