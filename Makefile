@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: setup
-	$(BIN)/rotoscope demo $(VIDEO) -o demo
+	$(BIN)/rotoscope demo $(if $(VIDEO),"$(VIDEO)") -o demo
 
 check: setup
 	$(BIN)/ruff check .
