@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rotoscope.cli.app import main
 from rotoscope.inference import loading
 from rotoscope.masks.davis import read_davis
 from rotoscope.video import open_video
@@ -17,22 +16,6 @@ from tests.inference import bright
 from tests.video.clips import encode
 
 FFV1 = {"codec": "ffv1", "pixels": "bgr0"}
-
-
-@pytest.fixture
-def bright_model(monkeypatch):
-    monkeypatch.setattr(loading, "load", lambda *_, **__: bright.model())
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return call
 
 
 def refused(result, *words):

@@ -37,6 +37,6 @@ def test_ten_times_the_frames(tmp_path):
 
 @pytest.mark.slow
 def test_ten_times_the_frames_at_480p(tmp_path):
-    # The aim is 1.05; measured 1.10, all of it transient (docs/architecture.md, "Memory and truth").
+    # Not met yet: measured 1.10 (docs/architecture.md, "Memory and truth").
     short, long = (peak_of(tmp_path, (480, 854), count) for count in (300, 3000))
-    assert long < 1.15 * short
+    assert long < 1.05 * short

@@ -1,6 +1,6 @@
 """A convolution and the activation after it in one pass over memory, where the CPU library offers that.
 
-On a CPU the activation of a wide map costs as much memory traffic as a third of the convolution before it. oneDNN
+On a CPU the activation of a wide map is one more pass over memory, which the convolution before it could save. oneDNN
 applies it while the result is still in registers; torch reaches that through an operator that its own compiler uses.
 Elsewhere, with gradients, and in layouts that the operator would copy, this is the convolution followed by the
 activation: the same values.
