@@ -239,7 +239,7 @@ def test_too_short(tmp_path):
 
 def test_bad_options(tmp_path, truth):
     with pytest.raises(OptionError, match="worker"):
-        evaluate(truth, tmp_path, workers=0)
+        evaluate(truth, predicted(tmp_path, squares()), workers=0)
     with pytest.raises(DataError, match="no sequence"):
         evaluate({}, tmp_path)
     with pytest.raises(DataError, match="one each"):

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.metrics.region_boundary import (
     boundary_counts,
-    boundary_map,
     boundary_radius,
     boundary_score,
+    object_scores,
     region_and_boundary,
     region_similarity,
 )
@@ -69,7 +69,6 @@ def test_equals_the_definition(masks, tolerance):
     truth, prediction = masks
     radius = boundary_radius(truth.shape, tolerance)
     edges_t, edges_p = plain_boundary(truth), plain_boundary(prediction)
-    assert np.array_equal(boundary_map(truth), edges_t)
     counts = boundary_counts(truth, prediction, tolerance=tolerance)
     assert (counts.truth, counts.prediction) == (edges_t.sum(), edges_p.sum())
     assert counts.truth_matched == plain_matches(edges_t, edges_p, radius)
@@ -96,6 +95,42 @@ def test_the_box_around_the_masks_changes_nothing():
     assert boundary_counts(*large, tolerance=3.0) == boundary_counts(*inside, tolerance=3.0)
 
 
+label_pairs = st.tuples(st.integers(1, 12), st.integers(1, 90)).flatmap(
+    lambda size: st.tuples(
+        hnp.arrays(np.uint8, size, elements=st.sampled_from([0, 0, 1, 2, 3, 9, 255])),
+        hnp.arrays(np.uint8, size, elements=st.integers(0, 5)),
+    )
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(label_pairs, st.sampled_from([None, 255]), st.sampled_from([0.008, 1.0, 2.5, 70.0]))
+def test_all_pairs_at_once_equal_pair_by_pair(maps, void, tolerance):
+    truth, prediction = maps
+    region, boundary = object_scores(truth, prediction, 4, 4, void=void, tolerance=tolerance)
+    assert region.shape == boundary.shape == (4, 4)
+    blank = None if void is None else truth == void
+    for i in range(4):
+        for j in range(4):
+            wanted = region_and_boundary(truth == i + 1, prediction == j + 1, blank, tolerance)
+            assert (region[i, j], boundary[i, j]) == pytest.approx(wanted, rel=0, abs=1e-12)
+    paired = object_scores(truth, prediction, 4, 4, void=void, tolerance=tolerance, paired=True)
+    assert np.array_equal(paired[0], np.diagonal(region))
+    assert np.array_equal(paired[1], np.diagonal(boundary))
+
+
+@settings(deadline=None, max_examples=40)
+@given(pairs, st.integers(0, 70), st.integers(0, 9))
+def test_moving_both_masks_changes_nothing(masks, right, down):
+    """Away from the edges of the image, where a boundary would be cut."""
+    height, width = masks[0].shape
+    canvas = np.zeros((2, height + 30, width + 100), np.bool_)
+    moved = np.zeros_like(canvas)
+    canvas[:, 5 : 5 + height, 5 : 5 + width] = masks
+    moved[:, 5 + down : 5 + down + height, 5 + right : 5 + right + width] = masks
+    assert boundary_counts(*canvas, tolerance=3.0) == boundary_counts(*moved, tolerance=3.0)
+
+
 def test_empty_full_and_void():
     empty, full = np.zeros((20, 30), np.bool_), np.ones((20, 30), np.bool_)
     assert region_and_boundary(empty, empty) == (1.0, 1.0)
@@ -110,6 +145,10 @@ def test_rounding_of_the_radius():
 
 def test_bad_input():
     mask = np.zeros((4, 5), np.bool_)
+    with pytest.raises(MaskError, match="sizes must be equal"):
+        object_scores(mask.astype(np.uint8), mask.T.astype(np.uint8), 1, 1)
+    with pytest.raises(OptionError, match="paired"):
+        object_scores(mask.astype(np.uint8), mask.astype(np.uint8), 1, 2, paired=True)
     with pytest.raises(MaskError, match="sizes must be equal"):
         region_similarity(mask, mask.T)
     with pytest.raises(MaskError, match="uint8"):

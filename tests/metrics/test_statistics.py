@@ -20,6 +20,15 @@ def test_official_numbers(case):
         assert getattr(found, name) == pytest.approx(wanted, rel=0, abs=1e-6, nan_ok=True), name
 
 
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "decay_official_wraps" in case], ids=lambda c: len(c["values"])
+)
+def test_official_decay_wraps(case):
+    values = [math.nan if value is None else value for value in case["values"]]
+    wanted = math.nan if case["decay_official_wraps"] is None else case["decay_official_wraps"]
+    assert summarise(values, official=True).decay == pytest.approx(wanted, rel=0, abs=1e-6, nan_ok=True)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 50, 255, 256, 257, 300, 1000, 4001])
 def test_edges_round_half_up_and_do_not_wrap(count):
     exact = [math.floor(1 + (count - 1) * k / 4 + 0.5) - 1 for k in range(5)]

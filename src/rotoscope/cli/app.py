@@ -29,7 +29,8 @@ commands:
   segment    cut the objects out of videos: masks, overlay video, contact sheet
   models     list the models: task, parameters, where the weights are
   info       tell what a video is: size, rate, length, codec, rotation
-  evaluate   score masks by a benchmark's own protocol
+  evaluate   score results by a benchmark's own protocol
+  export     write the archive that a benchmark's server takes
   bench      time a model on this machine, stage by stage
   convert    read an authors' checkpoint into our format
   demo       render a clip with known truth, segment it, score it
@@ -39,13 +40,14 @@ commands:
 
 def _command(name: str) -> Callable[..., None] | None:
     # The commands' files import torch, decoders and rich inside their functions, so this is quick.
-    from rotoscope.cli import bench, convert, demo, evaluate, info, models, segment
+    from rotoscope.cli import bench, convert, demo, evaluate, export, info, models, segment
 
     commands: dict[str, Callable[..., None]] = {
         "segment": segment.segment,
         "models": models.models,
         "info": info.info,
         "evaluate": evaluate.evaluate,
+        "export": export.export,
         "bench": bench.bench,
         "convert": convert.convert,
         "demo": demo.demo,
@@ -82,7 +84,7 @@ def _guarded(given: list[str]) -> int:
         silence(sys.stdout)
         return 0
     except MemoryError:
-        return _say("out of memory; use a smaller --size")
+        return _say("out of memory; use " + ("fewer --workers" if given[0] == "evaluate" else "a smaller --size"))
     except OSError as error:
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except SystemExit as leaving:  # tyro has told of a wrong option; rich leaves so when nobody reads

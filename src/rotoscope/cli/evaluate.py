@@ -1,8 +1,8 @@
-"""`rotoscope evaluate`: score predicted masks by a benchmark's own protocol."""
+"""`rotoscope evaluate`: score results by a benchmark's own protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,106 +11,135 @@ import tyro
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
-    from rotoscope.data.davis import AnnotationSet
-    from rotoscope.metrics.davis16 import Davis16Scores, Progress
-    from rotoscope.metrics.statistics import Statistics
+    from rotoscope.evaluation.report import Cell, Table
+
+_PIPED = 160  # columns where there is no terminal
 
 
 def evaluate(
-    benchmark: tyro.conf.Positional[Literal["davis16"]],
+    benchmark: tyro.conf.Positional[
+        Literal["davis16", "davis17", "davis17-unsupervised", "saliency", "youtube-vis", "ovis", "kitti-mots"]
+    ],
     *,
     annotations: Path,
     predictions: Path,
     json: Path | None = None,
-    keep_ends: bool = False,
-    workers: int = 1,
-    missing: Literal["error", "empty"] = "error",
+    csv: Path | None = None,
+    plot: Path | None = None,
     sequences: tuple[str, ...] = (),
+    split: Literal["train", "val", "trainval", "test-dev", "test-challenge"] = "val",
+    missing: Literal["error", "empty"] = "error",
+    ends: Literal["protocol", "keep", "drop"] = "protocol",
+    dataset: Literal["davis16", "fbms", "visal"] = "davis16",
+    resize_annotations: tyro.conf.FlagCreatePairsOff[bool] = False,
+    minimum_score: float = 0.0,
+    official: tyro.conf.FlagCreatePairsOff[bool] = False,
+    workers: int = 1,
 ) -> None:
-    """Score a folder of masks by a benchmark's own protocol.
+    """Score results by a benchmark's own protocol; docs/metrics.md defines every score.
 
-    davis16: region similarity J and boundary score F of one object a sequence, first and last frame left out, mean
-    over sequences.
+    davis16: J and F of one object a sequence, first and last frame left out, mean over sequences.
+    davis17: J and F of the objects of the first annotation, first and last frame left out, mean over objects.
+    davis17-unsupervised: J and F of the best assignment of up to 20 proposals, every frame, void left out.
+    saliency: F-measures and mean absolute error of soft maps (`rotoscope segment --soft`).
+    youtube-vis, ovis: AP and AR of tracks, with HOTA and its kin.
+    kitti-mots: HOTA, CLEAR (MOTSA), identity, and the older MOTS tool's scores, for cars and pedestrians.
 
     Args:
         benchmark: Which protocol.
-        annotations: The data set's root folder, its Annotations or its Annotations/480p.
-        predictions: Folder with a folder of PNG masks for each sequence, named like the annotations.
+        annotations: The data set's root folder or that of its annotations; for youtube-vis and ovis the JSON file.
+        predictions: Folder with a folder of PNG for each sequence (DAVIS, saliency) or a text file (KITTI-MOTS);
+            results.json, its zip, or a folder with a JSON file for each video (YouTube-VIS, OVIS).
         json: Also write every figure, frame by frame, to this file.
-        keep_ends: Score the first and the last frame of each sequence too.
-        workers: Processes that share the sequences.
+        csv: Also write the official tool's result files to this folder.
+        plot: Also draw plots (PNG) in this folder.
+        sequences: Only these; else those of the data set's list, or all annotated ones without a list.
+        split: Which list (DAVIS).
         missing: What a sequence or frame without prediction is: an error, or an empty mask.
-        sequences: Only these; else those of the data set's validation list, or all annotated ones without a list.
+        ends: Whether the first and last frame of a sequence count: as the protocol has it, or against it (DAVIS,
+            saliency).
+        dataset: Whose annotations (saliency).
+        resize_annotations: Bring annotations to the size of the predictions (saliency), as the papers score at the
+            network's resolution.
+        minimum_score: Results below it do not count in HOTA and its kin (YouTube-VIS, OVIS).
+        official: The official tool's exact numbers where it has a fault that changes them.
+        workers: Processes that share the sequences.
 
     Raises:
         RotoscopeError: folders, files or options that cannot be used; the message says what to do.
     """
-    from json import dumps
-
     from rich.console import Console
 
-    from rotoscope.data.davis import find_annotations
-    from rotoscope.files import write_whole
-    from rotoscope.metrics import davis16
+    from rotoscope.evaluation.benchmarks import BENCHMARKS
+    from rotoscope.evaluation.report import Request, write_csv, write_json, write_plots
+    from rotoscope.render.plots import require_plotting
 
+    if plot is not None:
+        require_plotting()  # before the work, not after it
     console = Console()
-    found = find_annotations(annotations, sequences)
-    with _progress(console, len(found.sequences)) as progress:
-        scores = davis16.evaluate(
-            found.sequences, predictions, keep_ends=keep_ends, missing=missing, workers=workers, progress=progress
+    if not console.is_terminal:
+        console.width = _PIPED
+    with _progress(console) as progress:
+        report = BENCHMARKS[benchmark](
+            Request(
+                annotations=annotations,
+                predictions=predictions,
+                sequences=sequences,
+                split=split,
+                ends=ends,
+                missing=missing,
+                official=official,
+                dataset=dataset,
+                resize=resize_annotations,
+                minimum_score=minimum_score,
+                workers=workers,
+                progress=progress,
+            )
         )
-    if json is not None:  # first, so that a terminal that goes away loses nothing
-        report = davis16.as_json(scores) | {"left_out": list(found.left_out)}
-        write_whole(json, (dumps(report, indent=1) + "\n").encode())
-    console.print(_table(scores))
-    for line in _remarks(scores, found):
+    # Files first, so that a terminal that goes away loses nothing.
+    written = [] if json is None else [write_json(report, json)]
+    written += [] if csv is None else write_csv(report, csv)
+    written += [] if plot is None else write_plots(report, plot)
+    for table in report.tables:
+        console.print(_table(table))
+    for line in report.remarks:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if json is not None:
-        console.print(f"every figure: {json}", highlight=False, soft_wrap=True, markup=False)
+    for path in written:
+        console.print(f"written: {path}", highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
-def _progress(console: Console, count: int) -> Iterator[Progress]:
+def _progress(console: Console) -> Iterator[Callable[[str, int], None]]:
     """Show a bar while sequences are scored, on a terminal only, and take it away after."""
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scoring", total=count)
-        yield lambda name: bar.update(task, advance=1, description=name)
-
-
-def _table(scores: Davis16Scores) -> Table:
-    from rich.table import Table
-
-    table = Table(title="DAVIS 2016")
-    table.add_column("sequence", no_wrap=True)
-    for name in ("J&F", "J mean", "recall", "decay", "F mean", "recall", "decay"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for sequence in scores.sequences:
-        figures = _figures(sequence.region_and_boundary, sequence.region_statistics, sequence.boundary_statistics)
-        table.add_row(sequence.name, *figures)
-    table.add_section()
-    figures = _figures(scores.region_and_boundary, scores.region_statistics, scores.boundary_statistics)
-    table.add_row(f"mean of {len(scores.sequences)}", *figures, style="bold")
-    return table
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda name, total: bar.update(task, advance=1, total=total, description=name)
 
 
-def _figures(joint: float, region: Statistics, boundary: Statistics) -> list[str]:
-    numbers = (joint, region.mean, region.recall, region.decay, boundary.mean, boundary.recall, boundary.decay)
-    return [f"{number:z.3f}" for number in numbers]
+def _table(table: Table) -> RichTable:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    for place, name in enumerate(table.columns):
+        # Folded where the terminal is narrow: a number cut short would be another number.
+        shown.add_column(escape(name), justify="right" if place else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(escape(_words(cell)) for cell in row))
+    if table.totals:
+        shown.add_section()
+    for row in table.totals:
+        shown.add_row(*(escape(_words(cell)) for cell in row), style="bold")
+    return shown
 
 
-def _remarks(scores: Davis16Scores, found: AnnotationSet) -> Iterator[str]:
-    """Say by what protocol the numbers came about, and what they do not cover."""
-    frames = sum(len(sequence.frames) for sequence in scores.sequences)
-    yield f"{frames} frames scored, first and last of each sequence {'kept' if scores.keep_ends else 'left out'}"
-    if found.left_out:
-        source = found.listed_by or found.folder
-        yield f"left out, no annotations here: {', '.join(found.left_out)} ({len(found.left_out)} of {source})"
-    for sequence in scores.sequences:
-        if sequence.missing:
-            yield f"{sequence.name}: {len(sequence.missing)} frames without prediction scored as empty"
-        if sequence.rule == "above 128":
-            yield f"{sequence.name}: predictions are grey maps, foreground is above 128"
+def _words(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:z.3f}" if isinstance(cell, float) else str(cell)

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rotoscope.data.annotation_set import AnnotationSet, collected, files, folders
 from rotoscope.errors import DataError
 
 Split = Literal["train", "val", "trainval", "test-dev", "test-challenge"]
 Resolution = Literal["480p", "1080p", "Full-Resolution"]
+Kind = Literal["2016", "2017", "unsupervised"]
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 _MASKS = (".png",)
+_BASES = {"2016": "Annotations", "2017": "Annotations", "unsupervised": "Annotations_unsupervised"}
 _RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
 
 
@@ -30,23 +33,6 @@ class VideoSequence:
     name: str
     frames: list[Path]
     masks: list[Path | None]
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationSet:
-    """Annotations found for an evaluation.
-
-    Attributes:
-        folder: holds a folder of masks for each sequence.
-        sequences: name to annotation files in order of frames.
-        listed_by: the file that names the sequences, None where the folders do.
-        left_out: sequences of that file, or folders, without annotations.
-    """
-
-    folder: Path
-    sequences: dict[str, list[Path]]
-    listed_by: Path | None
-    left_out: tuple[str, ...]
 
 
 class Davis:
@@ -100,54 +86,55 @@ class Davis:
         if name not in self.names:
             raise DataError(f"{self.listed_by} names no sequence {name!r}; it has {len(self.names)}")
         folder = self.frames_folder / name
-        frames = _files(folder, _PICTURES)
+        frames = files(folder, _PICTURES)
         if not frames:
             raise DataError(f"{name} has no pictures: looked for JPEG or PNG files in {folder}")
-        masks = {path.stem: path for path in _files(self.masks_folder / name, _MASKS)}
+        masks = {path.stem: path for path in files(self.masks_folder / name, _MASKS)}
         lost = masks.keys() - {path.stem for path in frames}
         if lost:
             raise DataError(f"{masks[min(lost)]} has no picture in {folder}; the package is not complete")
         return VideoSequence(name, frames, [masks.get(path.stem) for path in frames])
 
 
-def find_annotations(folder: Path, names: Sequence[str] = ()) -> AnnotationSet:
-    """Find the annotations of DAVIS 2016's validation set, or of the sequences named; pictures are not needed.
+def find_annotations(
+    folder: Path, names: Sequence[str] = (), kind: Kind = "2016", split: Split = "val"
+) -> AnnotationSet:
+    """Find the annotations of a split, or of the sequences named; pictures are not needed.
 
     Args:
-        folder: root of the package, its `Annotations` or a resolution below that.
+        folder: root of the package, its `Annotations` (`Annotations_unsupervised`) or a resolution below that.
         names: the sequences wanted. Without them, those of the package's list, or every folder where it has no list.
+        kind: whose annotations and lists: one object (2016), several (2017), or those of the unsupervised task.
+        split: which list.
 
     Raises:
         DataError: no such folder, no annotations in it, or a sequence named that is not there.
     """
+    base = _BASES[kind]
     if not folder.is_dir():
-        raise DataError(f"there is no annotations folder {folder}; expected DAVIS's root or its Annotations/480p")
-    masks_folder, root = _annotations_folder(folder)
-    lists = (root / "ImageSets" / "2016" / "val.txt", root / "ImageSets" / "480p" / "val.txt")
+        raise DataError(f"there is no annotations folder {folder}; expected DAVIS's root or its {base}/480p")
+    masks_folder, root = _annotations_folder(folder, base)
+    lists = [root / "ImageSets" / kind / f"{split}.txt"]
+    if kind == "2016":
+        lists.append(root / "ImageSets" / "480p" / f"{split}.txt")
+    elif kind == "unsupervised":  # its validation set is that of 2017, its test sets are those of 2019
+        lists = [root / "ImageSets" / ("2019" if split.startswith("test") else "2017") / f"{split}.txt"]
     listed_by = None if names else next((path for path in lists if path.is_file()), None)
     if names:
         wanted = tuple(dict.fromkeys(names))
     elif listed_by is not None:
         wanted = _listed(listed_by)
+    elif split != "val":
+        raise DataError(f"{root} has no list of the split {split!r}: looked for {', '.join(str(p) for p in lists)}")
     else:
-        wanted = tuple(sorted(path.name for path in masks_folder.iterdir() if path.is_dir() and path.name[0] != "."))
-    sequences = {name: _files(masks_folder / name, _MASKS) for name in wanted}
-    absent = tuple(name for name, files in sequences.items() if not files)
-    if names and absent:
-        raise DataError(f"no annotations of {', '.join(absent)}: looked for PNG files in {masks_folder / absent[0]}")
-    found = {name: files for name, files in sequences.items() if files}
-    if not found:
-        raise DataError(
-            f"{masks_folder} has no annotations: looked for a folder of PNG files for each sequence"
-            + (f" of {listed_by}" if listed_by else "")
-        )
-    return AnnotationSet(masks_folder, found, listed_by, absent)
+        wanted = tuple(folders(masks_folder))
+    return collected(masks_folder, {name: files(masks_folder / name, _MASKS) for name in wanted}, listed_by, names)
 
 
-def _annotations_folder(folder: Path) -> tuple[Path, Path]:
+def _annotations_folder(folder: Path, base: str) -> tuple[Path, Path]:
     """Give the folder of sequences, and the root of the package that it belongs to."""
-    if (folder / "Annotations").is_dir():
-        return _inner(folder / "Annotations", "480p"), folder
+    if (folder / base).is_dir():
+        return _inner(folder / base, "480p"), folder
     if (folder / "480p").is_dir():
         return folder / "480p", folder.parent
     resolved = folder.resolve()
@@ -191,10 +178,3 @@ def _listed(path: Path) -> tuple[str, ...]:
     if not names:
         raise DataError(f"{path} names no sequence; expected one a line")
     return tuple(dict.fromkeys(names))
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """List the files of a folder in order of name; none where there is no such folder. Hidden files are passed over."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
-from rotoscope.masks.label_map import from_objects, to_masks
+from rotoscope.masks.davis import png_files
+from rotoscope.masks.label_map import from_objects, read_label_png, to_masks
 from rotoscope.masks.run_length import encode, from_string, merge, to_string
 from rotoscope.types import ObjectMask, RunLength, Track
 
 KITTI_CLASSES: Mapping[str, int] = MappingProxyType({"car": 1, "pedestrian": 2, "ignore": 10})
 _IDS_PER_CLASS = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotsMask:
+    """One object on one frame.
+
+    Attributes:
+        id: of its track.
+        category: number of its class.
+        mask: its pixels.
+        where: its place, for errors: "line 3 of 0002.txt".
+    """
+
+    id: int
+    category: int
+    mask: RunLength
+    where: str
 
 
 def write_mots(path: Path, tracks: Sequence[Track], classes: Mapping[str, int] = KITTI_CLASSES) -> None:
@@ -48,6 +67,21 @@ def read_mots(path: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> list[Tr
     An id that changes its class from frame to frame gives one track a class, as the scoring tools see it.
 
     Raises:
+        MaskError: as `read_mots_frames`.
+    """
+    names = {number: name for name, number in classes.items()}
+    tracks: dict[tuple[int, int], Track] = {}  # by id and class
+    for index, masks in read_mots_frames(path, classes).items():
+        for one in masks:
+            track = tracks.setdefault((one.id, one.category), Track(one.id, names[one.category]))
+            track.masks[index] = one.mask
+    return [tracks[key] for key in sorted(tracks)]
+
+
+def read_mots_frames(path: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> dict[int, list[MotsMask]]:
+    """Read MOTS text frame by frame, masks in the order of the file; frames without masks are absent.
+
+    Raises:
         MaskError: no such file, a line that is not of the format, a class that `classes` lacks, an id twice on one
             frame, masks of one frame that overlap, or masks of different sizes.
     """
@@ -57,16 +91,33 @@ def read_mots(path: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> list[Tr
         raise MaskError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise MaskError(f"{path} is no MOTS text: it holds bytes outside ASCII") from error
-    names = {number: name for name, number in classes.items()}
-    tracks: dict[tuple[int, int], Track] = {}  # by id and class
-    frames: dict[int, dict[int, RunLength]] = {}
+    frames: dict[int, list[MotsMask]] = {}
     for place, line in enumerate(lines, start=1):
         if line.strip():
-            _take(line, f"line {place} of {path}", names, tracks, frames)
+            _take(line, f"line {place} of {path}", classes, frames)
     for index, masks in frames.items():
-        if _overlap(list(masks.values())):
+        if _overlap([one.mask for one in masks]):
             raise MaskError(f"masks of frame {index} in {path} overlap; MOTS gives a pixel to one object at most")
-    return [tracks[key] for key in sorted(tracks)]
+    return frames
+
+
+def read_mots_pngs(folder: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> dict[int, list[MotsMask]]:
+    """Read a folder of id PNG frame by frame: class * 1000 + number, 0 is background, the file name the frame.
+
+    Raises:
+        MaskError: no such folder, a name that is no number, a file that is no label map, or ids of no class.
+    """
+    frames: dict[int, list[MotsMask]] = {}
+    for path in png_files(folder):
+        if not path.stem.isdecimal():
+            raise MaskError(f"{path} is not named by its frame's number, such as 000000.png")
+        masks = frames.setdefault(int(path.stem), [])
+        for number, mask in to_masks(read_label_png(path)).items():
+            category = number // _IDS_PER_CLASS
+            if category not in classes.values():
+                raise MaskError(f"{path} holds the id {number}, of class {category}; expected one of {_known(classes)}")
+            masks.append(MotsMask(number, category, encode(mask), str(path)))
+    return {index: masks for index, masks in frames.items() if masks}
 
 
 def _numbered(track: Track, classes: Mapping[str, int]) -> tuple[int, int]:
@@ -91,28 +142,24 @@ def _overlap(masks: Sequence[RunLength]) -> bool:
     return len(masks) > 1 and merge(masks).area < sum(mask.area for mask in masks)
 
 
-def _take(
-    line: str,
-    where: str,
-    names: Mapping[int, str],
-    tracks: dict[tuple[int, int], Track],
-    frames: dict[int, dict[int, RunLength]],
-) -> None:
+def _take(line: str, where: str, classes: Mapping[str, int], frames: dict[int, list[MotsMask]]) -> None:
     fields = line.split()
     if len(fields) != 6 or not all(field.isdecimal() for field in fields[:5]):
         raise MaskError(f"{where} is not 'frame id class height width code'; found {len(fields)} fields: {line[:60]!r}")
     index, number, category, height, width = (int(field) for field in fields[:5])
-    if category not in names:
-        raise MaskError(f"{where} has class {category}, which is none of: {sorted(names)}")
+    if category not in classes.values():
+        raise MaskError(f"{where} has class {category}, which is none of: {_known(classes)}")
     try:
         mask = from_string(fields[5], (height, width))
     except MaskError as error:
         raise MaskError(f"{where}: {error}") from error
-    others = frames.setdefault(index, {})
-    if number in others:
+    others = frames.setdefault(index, [])
+    if any(other.id == number for other in others):
         raise MaskError(f"{where} gives id {number} a second mask on frame {index}; ids are unique within a frame")
-    first = next(iter(others.values()), mask)
-    if first.size != mask.size:
-        raise MaskError(f"{where} has a mask of {mask.size}, others of frame {index} are {first.size}")
-    others[number] = mask
-    tracks.setdefault((number, category), Track(number, names[category])).masks[index] = mask
+    if others and others[0].mask.size != mask.size:
+        raise MaskError(f"{where} has a mask of {mask.size}, others of frame {index} are {others[0].mask.size}")
+    others.append(MotsMask(number, category, mask, where))
+
+
+def _known(classes: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} ({name})" for name, number in classes.items())

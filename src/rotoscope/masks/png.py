@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
+from rotoscope.masks.scanlines import read_plain
 
 _RUN_LENGTHS = 3  # zlib's Z_RLE: on masks as small as full deflate, at a fraction of the time
 _GREYS_16 = ("I;16", "I;16B", "I;16L", "I")
@@ -70,9 +72,14 @@ def write_palette_png(path: Path, values: NDArray[np.uint8]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    write_whole(path, palette_png(values))
+
+
+def palette_png(values: NDArray[np.uint8]) -> bytes:
+    """Encode (H, W) uint8 ids as an 8-bit PNG with the VOC palette."""
     image = Image.fromarray(np.ascontiguousarray(values))
     image.putpalette(_palette().tobytes())
-    _save(path, image)
+    return _encoded(image)
 
 
 def write_grey_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
@@ -81,21 +88,30 @@ def write_grey_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -
     Raises:
         OutputError: the file cannot be written.
     """
-    _save(path, Image.fromarray(np.ascontiguousarray(values)))
+    write_whole(path, _encoded(Image.fromarray(np.ascontiguousarray(values))))
 
 
-def read_png(path: Path) -> StoredMap:
+def read_png(path: Path, formats: Collection[str] = ("PNG",)) -> StoredMap:
     """Read a mask file.
 
     Palette files give their indices, grey files of 1 to 16 bits the numbers stored. RGB files are mapped back: through
     the VOC palette if every colour is one of its own, to levels if every pixel is grey.
 
+    Args:
+        path: the file.
+        formats: pillow's names of those that are taken; some data sets have annotations in PPM or BMP.
+
     Raises:
         MaskError: no such file, no PNG (a JPEG has lost its ids), damaged, transparent, or colours without meaning.
     """
     try:
-        with Image.open(path) as image:
-            _check_format(path, image)
+        data = path.read_bytes()
+        plain = read_plain(data)
+        if plain is not None:
+            is_grey = plain.palette is None or _is_ramp(plain.palette)
+            return StoredMap(plain.values, "grey" if is_grey else "labels")
+        with Image.open(io.BytesIO(data)) as image:
+            _check_format(path, image, formats)
             return _stored(path, image)
     except FileNotFoundError as error:
         raise MaskError(f"there is no mask file {path}") from error
@@ -105,14 +121,14 @@ def read_png(path: Path) -> StoredMap:
         raise MaskError(f"cannot read {path}: {error}; write the file again") from error
 
 
-def _save(path: Path, image: Image.Image) -> None:
+def _encoded(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=1, compress_type=_RUN_LENGTHS)
-    write_whole(path, stream.getvalue())
+    return stream.getvalue()
 
 
-def _check_format(path: Path, image: Image.Image) -> None:
-    if image.format == "PNG":
+def _check_format(path: Path, image: Image.Image, formats: Collection[str]) -> None:
+    if image.format in formats:
         return
     if image.format in ("JPEG", "MPO"):
         raise MaskError(f"{path} is a JPEG, whose compression changes ids near edges; save masks as PNG")
@@ -129,7 +145,8 @@ def _stored(path: Path, image: Image.Image) -> StoredMap:
         values = np.asarray(image)
         return StoredMap(values // np.uint8(divisor) if divisor else values, "grey")
     if mode == "P":
-        return StoredMap(np.asarray(image), "grey" if _grey_palette(image) else "labels")
+        colours = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
+        return StoredMap(np.asarray(image), "grey" if _is_ramp(colours) else "labels")
     if mode in _GREYS_16:
         return StoredMap(np.asarray(image).astype(np.uint16), "labels")
     if mode in ("LA", "RGB", "RGBA"):
@@ -144,9 +161,9 @@ def _raw_mode(image: Image.Image) -> str:
     return arguments if isinstance(arguments, str) else str(arguments[0])
 
 
-def _grey_palette(image: Image.Image) -> bool:
-    colours = np.array(image.getpalette(), np.int64).reshape(-1, 3)
-    return bool((colours == np.arange(len(colours))[:, None]).all()) and len(colours) > 1
+def _is_ramp(palette: NDArray[np.uint8]) -> bool:
+    """Whether a (P, 3) palette only says that level n is grey n."""
+    return len(palette) > 1 and bool((palette == np.arange(len(palette))[:, None]).all())
 
 
 def _from_colours(path: Path, pixels: NDArray[np.uint8], has_alpha: bool) -> StoredMap:

@@ -1,12 +1,16 @@
-"""YouTube-VIS results: one JSON list for a set of videos, one entry a track, one run-length code or null a frame."""
+"""YouTube-VIS files: annotations of a set of videos, and results, one run-length code or null a frame and track.
+
+OVIS has the same format.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
@@ -14,6 +18,8 @@ from rotoscope.masks.run_length import CocoCode, from_coco, to_coco
 from rotoscope.types import RunLength, Track
 
 CLASS_AGNOSTIC = 1
+
+Part = TypeVar("Part")
 
 
 class TrackEntry(TypedDict):
@@ -36,6 +42,86 @@ class VideoTracks:
 
     frame_count: int
     tracks: tuple[Track, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultTrack:
+    """One track of a results file.
+
+    Attributes:
+        video_id: the benchmark's number of the video.
+        category_id: the benchmark's number of the category.
+        score: confidence.
+        frame_count: number of entries, null or not.
+        masks: frame index to mask; masks without pixels are kept, null entries are absent.
+        where: its place, for errors: "entry 3 of results.json".
+    """
+
+    video_id: int
+    category_id: int
+    score: float
+    frame_count: int
+    masks: Mapping[int, RunLength]
+    where: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnnotatedTrack:
+    """One annotated track.
+
+    Attributes:
+        id: of the annotation.
+        video_id: of the video.
+        category_id: of the category.
+        crowd: whether it stands for many objects.
+        frame_count: number of entries, null or not.
+        masks: frame index to mask.
+        areas: of the frames that have one, as the file states them; counted where it states none.
+    """
+
+    id: int
+    video_id: int
+    category_id: int
+    crowd: bool
+    frame_count: int
+    masks: Mapping[int, RunLength]
+    areas: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """What an annotation file says of a video.
+
+    Attributes:
+        id: its number.
+        name: its folder of pictures, or its number in words.
+        width: pixels.
+        height: pixels.
+        frame_count: number of frames.
+        file_names: of the pictures; may be empty.
+    """
+
+    id: int
+    name: str
+    width: int
+    height: int
+    frame_count: int
+    file_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoSet:
+    """An annotation file.
+
+    Attributes:
+        videos: by id, in the order of the file.
+        categories: id to name, in the order of the file.
+        tracks: video id to its tracks in the order of the file; None where the file has no annotations.
+    """
+
+    videos: Mapping[int, Video]
+    categories: Mapping[int, str]
+    tracks: Mapping[int, Sequence[AnnotatedTrack]] | None
 
 
 def video_entries(
@@ -72,27 +158,122 @@ def read_youtube_vis(path: Path, categories: Mapping[str, int] | None = None) ->
         categories: name to category id; without it a track's label is the category id as text.
 
     Raises:
-        MaskError: no such file, no JSON, entries without the keys, broken codes, categories that `categories` lacks,
-            masks of different sizes in one track, or tracks of one video with different numbers of frames.
+        MaskError: as `read_results`; categories that `categories` lacks, or tracks of one video with different numbers
+            of frames.
     """
     names = None if categories is None else {number: name for name, number in categories.items()}
     videos: dict[int, VideoTracks] = {}
-    for place, entry in enumerate(_entries(path)):
-        where = f"entry {place} of {path}"
-        video_id = _whole(entry, "video_id", where)
-        segmentations = entry.get("segmentations")
-        if not isinstance(segmentations, list):
-            raise MaskError(f"{where} has no list 'segmentations'")
-        known = videos.get(video_id, VideoTracks(len(segmentations), ()))
-        if known.frame_count != len(segmentations):
+    for found in read_results(path):
+        known = videos.get(found.video_id, VideoTracks(found.frame_count, ()))
+        if known.frame_count != found.frame_count:
             raise MaskError(
-                f"{where} has {len(segmentations)} frames, others of video {video_id} have {known.frame_count}; "
-                "write null for frames without the object"
+                f"{found.where} has {found.frame_count} frames, others of video {found.video_id} have "
+                f"{known.frame_count}; write null for frames without the object"
             )
-        track = Track(len(known.tracks) + 1, _label(entry, names, where), _score(entry, where))
-        track.masks = _masks(segmentations, where)
-        videos[video_id] = VideoTracks(known.frame_count, (*known.tracks, track))
+        track = Track(len(known.tracks) + 1, _label(found, names), found.score)
+        # A mask without pixels says the same as null.
+        track.masks = {index: mask for index, mask in found.masks.items() if mask.area}
+        videos[found.video_id] = VideoTracks(known.frame_count, (*known.tracks, track))
     return videos
+
+
+def read_results(path: Path) -> list[ResultTrack]:
+    """Read a results file as it stands, for scoring.
+
+    Raises:
+        MaskError: no such file, no JSON, entries without the keys, broken codes, scores that are no numbers, or masks
+            of different sizes in one track.
+    """
+    content = _json(path)
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        raise MaskError(f"{path} must hold a list of tracks, each an object with video_id and segmentations")
+    return [_result(entry, f"entry {place} of {path}") for place, entry in enumerate(content)]
+
+
+def read_video_set(path: Path) -> VideoSet:
+    """Read an annotation file.
+
+    Raises:
+        MaskError: no such file, no JSON, parts that are missing, broken codes, ids twice, or annotations of videos or
+            categories that the file does not list.
+    """
+    content = _json(path)
+    if not isinstance(content, dict):
+        raise MaskError(f"{path} is no annotation file: expected an object with 'videos' and 'categories'")
+    videos = {video.id: video for video in _unique(path, "videos", content, _video)}
+    categories = dict(_unique(path, "categories", content, _category))
+    if content.get("annotations") is None:
+        return VideoSet(videos, categories, None)
+    tracks: dict[int, list[AnnotatedTrack]] = {}
+    for track in _unique(path, "annotations", content, _annotation):
+        where = f"annotation {track.id} of {path}"
+        if track.video_id not in videos:
+            raise MaskError(f"{where} is of video {track.video_id}, which the file does not list")
+        if track.category_id not in categories:
+            raise MaskError(f"{where} is of category {track.category_id}, which the file does not list")
+        tracks.setdefault(track.video_id, []).append(track)
+    return VideoSet(videos, categories, tracks)
+
+
+def check_size(masks: Mapping[int, RunLength], video: Video, where: str) -> None:
+    """Make sure that masks have their video's size.
+
+    Raises:
+        MaskError: with both sizes.
+    """
+    for index, mask in masks.items():
+        if mask.size != (video.height, video.width):
+            raise MaskError(
+                f"{where}, frame {index}: the mask is {mask.size[1]}x{mask.size[0]}, video {video.id} ({video.name}) "
+                f"is {video.width}x{video.height} (width x height); write masks at the size of the video"
+            )
+
+
+@dataclass(slots=True)
+class _Record:
+    """One object of a JSON list, and its place in words."""
+
+    entry: Mapping[str, object]
+    where: str
+
+    def whole(self, key: str) -> int:
+        value = self.entry.get(key)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise MaskError(f"{self.where} needs a whole number '{key}', found {value!r}")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.entry.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise MaskError(f"{self.where} needs a number '{key}', found {value!r}")
+        return float(value)
+
+    def masks(self) -> tuple[int, dict[int, RunLength]]:
+        """Number of frames, and frame index to mask."""
+        entries = self.entry.get("segmentations")
+        if not isinstance(entries, list):
+            raise MaskError(f"{self.where} has no list 'segmentations'")
+        found: dict[int, RunLength] = {}
+        size: tuple[int, int] | None = None
+        for index, code in enumerate(entries):
+            if code is None:
+                continue
+            mask = self._mask(index, code)
+            if size is not None and mask.size != size:
+                raise MaskError(f"{self.where} has masks of {size} and, on frame {index}, of {mask.size}")
+            size = mask.size
+            found[index] = mask
+        return len(entries), found
+
+    def _mask(self, index: int, code: object) -> RunLength:
+        if isinstance(code, list):
+            raise MaskError(f"{self.where}, frame {index}: a polygon; only run-length codes are read, convert it")
+        if not isinstance(code, dict):
+            raise MaskError(f"{self.where} needs a run-length object or null for frame {index}, found {code!r}")
+        try:
+            return from_coco(code)
+        except MaskError as error:
+            raise MaskError(f"{self.where}, frame {index}: {error}") from error
 
 
 def _entry(video_id: int, track: Track, frame_count: int, categories: Mapping[str, int] | None) -> TrackEntry:
@@ -114,56 +295,65 @@ def _entry(video_id: int, track: Track, frame_count: int, categories: Mapping[st
     }
 
 
-def _entries(path: Path) -> list[dict[str, object]]:
+def _json(path: Path) -> object:
     try:
-        content = json.loads(path.read_bytes())
+        content: object = json.loads(path.read_bytes())
     except OSError as error:
         raise MaskError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise MaskError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
-        raise MaskError(f"{path} must hold a list of tracks, each an object with video_id and segmentations")
     return content
 
 
-def _whole(entry: Mapping[str, object], key: str, where: str) -> int:
-    value = entry.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise MaskError(f"{where} needs a whole number '{key}', found {value!r}")
-    return value
-
-
-def _label(entry: Mapping[str, object], names: Mapping[int, str] | None, where: str) -> str:
-    category = _whole(entry, "category_id", where)
+def _label(found: ResultTrack, names: Mapping[int, str] | None) -> str:
     if names is None:
-        return str(category)
-    if category not in names:
-        raise MaskError(f"{where} has category {category}, which is none of: {sorted(names)}")
-    return names[category]
+        return str(found.category_id)
+    if found.category_id not in names:
+        raise MaskError(f"{found.where} has category {found.category_id}, which is none of: {sorted(names)}")
+    return names[found.category_id]
 
 
-def _score(entry: Mapping[str, object], where: str) -> float:
-    value = entry.get("score")
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise MaskError(f"{where} needs a number 'score', found {value!r}")
-    return float(value)
+def _result(entry: Mapping[str, object], where: str) -> ResultTrack:
+    record = _Record(entry, where)
+    video_id, frames = record.whole("video_id"), record.masks()
+    return ResultTrack(video_id, record.whole("category_id"), record.number("score"), *frames, where)
 
 
-def _masks(segmentations: Sequence[object], where: str) -> dict[int, RunLength]:
-    masks: dict[int, RunLength] = {}
-    size: tuple[int, int] | None = None
-    for index, code in enumerate(segmentations):
-        if code is None:
-            continue
-        if not isinstance(code, dict):
-            raise MaskError(f"{where} needs a run-length object or null for frame {index}, found {code!r}")
-        try:
-            mask = from_coco(code)
-        except MaskError as error:
-            raise MaskError(f"{where}, frame {index}: {error}") from error
-        if size is not None and mask.size != size:
-            raise MaskError(f"{where} has masks of {size} and, on frame {index}, of {mask.size}")
-        size = mask.size
-        if mask.area:  # a mask without pixels says the same as null
-            masks[index] = mask
-    return masks
+def _unique(path: Path, key: str, content: Mapping[str, object], read: Callable[[_Record], Part]) -> Iterator[Part]:
+    """Read a list of records whose ids are unique."""
+    entries = content.get(key)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise MaskError(f"{path} is no annotation file: it has no list '{key}'")
+    known: set[int] = set()
+    for place, entry in enumerate(entries):
+        record = _Record(entry, f"{key}[{place}] of {path}")
+        number = record.whole("id")
+        if number in known:
+            raise MaskError(f"{record.where} has the id {number}, as one before it; ids are unique")
+        known.add(number)
+        yield read(record)
+
+
+def _video(record: _Record) -> Video:
+    files = record.entry.get("file_names")
+    names = tuple(str(name) for name in files) if isinstance(files, list) else ()
+    number = record.whole("id")
+    folder = names[0].rpartition("/")[0] if names else ""
+    length = record.whole("length") if "length" in record.entry else len(names)
+    return Video(number, folder or str(number), record.whole("width"), record.whole("height"), length, names)
+
+
+def _category(record: _Record) -> tuple[int, str]:
+    return record.whole("id"), str(record.entry.get("name", record.whole("id")))
+
+
+def _annotation(record: _Record) -> AnnotatedTrack:
+    count, masks = record.masks()
+    stated = record.entry.get("areas")
+    if isinstance(stated, list):
+        areas = tuple(float(area) for area in stated if isinstance(area, int | float))
+    else:
+        areas = tuple(float(mask.area) for mask in masks.values())
+    crowd = bool(record.entry.get("iscrowd", 0))
+    numbers = record.whole("id"), record.whole("video_id"), record.whole("category_id")
+    return AnnotatedTrack(*numbers, crowd, count, masks, areas)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import DataError, OptionError
+from rotoscope.errors import DataError
 from rotoscope.metrics.foreground import PredictionRule, Rule, annotated, read, void_is_marked
-from rotoscope.metrics.prediction_files import Missing, SequenceFiles, match_files
+from rotoscope.metrics.prediction_files import Missing, SequenceFiles, evaluated_frames, match_files, same_size
 from rotoscope.metrics.region_boundary import TOLERANCE, region_and_boundary
-from rotoscope.metrics.statistics import Statistics, mean_statistics, summarise
+from rotoscope.metrics.statistics import Statistics, figures, mean_statistics, summarise
+from rotoscope.metrics.workers import Progress, score_all
 
 Mask = NDArray[np.bool_]
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +30,7 @@ class SequenceScores:
         boundary: (T,) float64, F of each of them.
         missing: those of them without a prediction, scored as empty masks.
         rule: which pixels of the prediction files were taken as foreground.
+        official: decay as the official tool has it.
     """
 
     name: str
@@ -41,16 +39,17 @@ class SequenceScores:
     boundary: NDArray[np.float64]
     missing: tuple[str, ...] = ()
     rule: Rule = "not 0"
+    official: bool = False
 
     @property
     def region_statistics(self) -> Statistics:
         """Mean, recall and decay of J."""
-        return summarise(self.region)
+        return summarise(self.region, self.official)
 
     @property
     def boundary_statistics(self) -> Statistics:
         """Mean, recall and decay of F."""
-        return summarise(self.boundary)
+        return summarise(self.boundary, self.official)
 
     @property
     def region_and_boundary(self) -> float:
@@ -109,27 +108,13 @@ def score_masks(
     return SequenceScores(name, tuple(f"{index:05d}" for index in kept), table[:, 0], table[:, 1])
 
 
-def evaluated_frames(name: str, count: int, keep_ends: bool) -> range:
-    """List the frames of a sequence that count.
-
-    Raises:
-        DataError: none is left.
-    """
-    kept = range(count) if keep_ends else range(1, count - 1)
-    if not kept:
-        raise DataError(
-            f"{name} has {count} annotated frames, and the protocol leaves out the first and the last; "
-            "keep the end frames to score it"
-        )
-    return kept
-
-
 def evaluate(
     annotations: Mapping[str, Sequence[Path]],
     predictions: Path,
     *,
     keep_ends: bool = False,
     missing: Missing = "error",
+    official: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Davis16Scores:
@@ -142,6 +127,7 @@ def evaluate(
         predictions: folder of `<sequence>/<frame>.png` or `<sequence>/masks/<frame>.png`.
         keep_ends: score the first and the last frame of each sequence too.
         missing: what a sequence or frame without prediction means: an error, or an empty mask.
+        official: give the decay of long sequences as the official tool does, see `statistics.summarise`.
         workers: processes that share the sequences; above 1, the calling script needs the usual
             `if __name__ == "__main__":`.
         progress: called with the name of each sequence that is done.
@@ -150,21 +136,12 @@ def evaluate(
         DataError: predictions that are missing, superfluous, of another size, or in files that cannot be used.
         OptionError: no worker.
     """
-    if workers < 1:
-        raise OptionError(f"scoring needs at least one worker, found {workers}")
-    if not annotations:
-        raise DataError("there is no sequence to score; name at least one")
     jobs = [
         match_files(name, files, predictions, evaluated_frames(name, len(files), keep_ends), missing)
         for name, files in annotations.items()
     ]
-    results = []
-    with _mapping(min(workers, len(jobs))) as scored:
-        for result in scored(jobs):
-            results.append(result)
-            if progress is not None:
-                progress(result.name)
-    return Davis16Scores(tuple(results), keep_ends)
+    results = score_all(_score_files, jobs, list(annotations), workers, progress)
+    return Davis16Scores(tuple(replace(result, official=official) for result in results), keep_ends)
 
 
 def as_json(scores: Davis16Scores) -> dict[str, object]:
@@ -177,11 +154,11 @@ def as_json(scores: Davis16Scores) -> dict[str, object]:
             "global": "mean over sequences",
             "boundary_tolerance": TOLERANCE,
         },
-        "global": _figures(scores),
+        "global": figures(scores.region_statistics, scores.boundary_statistics),
         "sequences": [
             {
                 "sequence": sequence.name,
-                **_figures(sequence),
+                **figures(sequence.region_statistics, sequence.boundary_statistics),
                 "foreground": sequence.rule,
                 "missing": list(sequence.missing),
                 "frames": list(sequence.frames),
@@ -191,29 +168,6 @@ def as_json(scores: Davis16Scores) -> dict[str, object]:
             for sequence in scores.sequences
         ],
     }
-
-
-def _figures(scores: SequenceScores | Davis16Scores) -> dict[str, float]:
-    region, boundary = scores.region_statistics, scores.boundary_statistics
-    return {
-        "J&F-Mean": scores.region_and_boundary,
-        "J-Mean": region.mean,
-        "J-Recall": region.recall,
-        "J-Decay": region.decay,
-        "F-Mean": boundary.mean,
-        "F-Recall": boundary.recall,
-        "F-Decay": boundary.decay,
-    }
-
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[Callable[[Iterable[SequenceFiles]], Iterator[SequenceScores]]]:
-    if workers == 1:
-        yield lambda jobs: map(_score_files, jobs)
-        return
-    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield lambda jobs: pool.map(_score_files, jobs)
 
 
 def _score_files(files: SequenceFiles) -> SequenceScores:
@@ -238,11 +192,7 @@ def _score_frame(
         empty = region_and_boundary(truth, np.zeros_like(truth))
         return {"not 0": empty, "above 128": empty}
     stored = read(path)
-    if stored.values.shape != truth.shape:
-        raise DataError(
-            f"{path} is {_words(stored.values.shape)}, its annotation {truth_path} is {_words(truth.shape)} "
-            "(width x height); write predictions at the size of the annotations"
-        )
+    same_size(path, stored.values.shape, truth_path, truth.shape)
     known: dict[int, tuple[float, float]] = {}
     scores: dict[Rule, tuple[float, float]] = {}
     for reading, mask in rule.readings(stored).items():
@@ -250,7 +200,3 @@ def _score_frame(
             known[id(mask)] = region_and_boundary(truth, mask)
         scores[reading] = known[id(mask)]
     return scores
-
-
-def _words(size: tuple[int, ...]) -> str:
-    return f"{size[1]}x{size[0]}"

@@ -5,7 +5,7 @@ The files at large hold 0/255, 0/1, ids of objects with or without 255 for void,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -24,14 +24,14 @@ LEVEL = 128
 LARGEST_LABEL = 20  # grey files with no number above it hold ids: DAVIS allows 20 proposals; a soft map goes higher
 
 
-def read(path: Path) -> StoredMap:
-    """Read a mask file of an evaluation.
+def read(path: Path, formats: Collection[str] = ("PNG",)) -> StoredMap:
+    """Read a mask file of an evaluation; arguments as in `read_png`.
 
     Raises:
         DataError: what `read_png` found wrong with it.
     """
     try:
-        return read_png(path)
+        return read_png(path, formats)
     except MaskError as error:
         raise DataError(str(error)) from error
 

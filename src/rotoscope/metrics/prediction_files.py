@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,31 +31,72 @@ class SequenceFiles:
     pairs: tuple[tuple[Path, Path | None], ...]
 
 
+def evaluated_frames(name: str, count: int, keep_ends: bool) -> range:
+    """List the frames of a sequence that count.
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = range(count) if keep_ends else range(1, count - 1)
+    if not kept:
+        raise DataError(
+            f"{name} has {count} annotated frames, and the protocol leaves out the first and the last; "
+            "keep the end frames to score it"
+        )
+    return kept
+
+
+def same_size(path: Path, size: tuple[int, ...], truth_path: Path, truth_size: tuple[int, ...]) -> None:
+    """Refuse a prediction that has not its annotation's size.
+
+    Raises:
+        DataError: with both sizes.
+    """
+    if size != truth_size:
+        raise DataError(
+            f"{path} is {size[1]}x{size[0]}, its annotation {truth_path} is {truth_size[1]}x{truth_size[0]} "
+            "(width x height); write predictions at the size of the annotations"
+        )
+
+
 def match_files(
-    name: str, annotations: Sequence[Path], predictions: Path, evaluated: Sequence[int], missing: Missing = "error"
+    name: str,
+    annotations: Sequence[Path],
+    predictions: Path,
+    evaluated: Sequence[int],
+    missing: Missing = "error",
+    *,
+    soft: bool = False,
+    sparse: bool = False,
 ) -> SequenceFiles:
     """Give each frame to score its prediction, by file name.
 
     Args:
         name: of the sequence.
-        annotations: files of all its frames, in order.
+        annotations: files of all its annotated frames, in order.
         predictions: folder of `<name>/<frame>.png`, or of one folder more, such as `<name>/masks/<frame>.png`.
         evaluated: places in `annotations` of the frames to score.
         missing: "empty" lets frames, and the whole sequence, be absent.
+        soft: look for soft maps in `<name>.soft` or `<name>/soft` first.
+        sparse: only some frames are annotated: predictions of others are passed over, and where no file name agrees,
+            the numbers at the ends of the names decide.
 
     Raises:
         DataError: no such folder, frames that are missing, JPEG, or not annotated.
     """
-    folder = prediction_folder(predictions, name)
+    folder = prediction_folder(predictions, name, soft)
     if folder is None and missing == "error":
         raise DataError(
             f"there are no predictions of {name}: no PNG in {predictions / name}; "
             "predict it, leave it out by naming the other sequences, or count missing ones as empty"
         )
     found = {} if folder is None else _by_stem(folder, (".png",))
-    if folder is not None:
+    keys = [path.stem for path in annotations]
+    if sparse and found and found.keys().isdisjoint(keys):
+        found, keys = _by_number(name, found, annotations)
+    elif folder is not None and not sparse:
         _refuse_extra(name, folder, found, annotations)
-    pairs = tuple((annotations[index], found.get(annotations[index].stem)) for index in evaluated)
+    pairs = tuple((annotations[index], found.get(keys[index])) for index in evaluated)
     absent = [truth.stem for truth, path in pairs if path is None]
     if folder is not None and absent:
         _refuse_jpeg(folder, absent)
@@ -66,14 +108,18 @@ def match_files(
     return SequenceFiles(name, tuple(annotations), pairs)
 
 
-def prediction_folder(predictions: Path, name: str) -> Path | None:
-    """Find the folder that holds the masks of a sequence; None where there is none.
+def prediction_folder(predictions: Path, name: str, soft: bool = False) -> Path | None:
+    """Find the folder that holds the masks, or soft maps, of a sequence; None where there is none.
 
     Raises:
         DataError: no predictions folder at all, JPEG in place of PNG, or several folders that it could be.
     """
     if not predictions.is_dir():
         raise DataError(f"there is no predictions folder {predictions}; expected one with a folder for each sequence")
+    if soft:
+        for place in (predictions / f"{name}.soft", predictions / name / "soft"):
+            if _by_stem(place, (".png",)):
+                return place
     folder = predictions / name
     if not folder.is_dir():
         return None
@@ -93,6 +139,28 @@ def prediction_folder(predictions: Path, name: str) -> Path | None:
     for place in (folder, masks):
         _refuse_jpeg(place, list(_by_stem(place, _JPEG)))
     return None
+
+
+def _by_number(name: str, found: dict[str, Path], annotations: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
+    """Name predictions and annotations anew, by the last number in each name; as they were where that is not clear."""
+    numbers = {stem: _number(stem) for stem in found}
+    keys = [_number(path.stem) for path in annotations]
+    if (
+        None in keys
+        or None in numbers.values()
+        or len(set(numbers.values())) < len(numbers)
+        or len(set(keys)) < len(keys)
+    ):
+        raise DataError(
+            f"no prediction of {name} is named like an annotation: {_list(sorted(found))} and "
+            f"{_list([path.stem for path in annotations])}; give them the same names"
+        )
+    return {str(numbers[stem]): path for stem, path in found.items()}, [str(key) for key in keys]
+
+
+def _number(stem: str) -> int | None:
+    digits = re.findall(r"\d+", stem)
+    return int(digits[-1]) if digits else None
 
 
 def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:

@@ -1,0 +1,64 @@
+"""What an evaluation needs of a data set: for each sequence its annotation files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotoscope.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationSet:
+    """Annotations found for an evaluation.
+
+    Attributes:
+        folder: holds a folder of masks for each sequence.
+        sequences: name to annotation files in order of frames.
+        listed_by: the file that names the sequences, None where the folders do.
+        left_out: sequences of that file, or folders, without annotations.
+    """
+
+    folder: Path
+    sequences: dict[str, list[Path]]
+    listed_by: Path | None
+    left_out: tuple[str, ...]
+
+
+def files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """List the files of a folder in order of name; none where there is no such folder. Hidden files are passed over."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+
+
+def folders(folder: Path) -> list[str]:
+    """List the names of the folders in a folder, in order, hidden ones passed over."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def collected(
+    folder: Path, found: dict[str, list[Path]], listed_by: Path | None, asked: Sequence[str] = ()
+) -> AnnotationSet:
+    """Keep the sequences that have annotations.
+
+    Args:
+        folder: they were looked for in.
+        found: name to files; none for a sequence without annotations.
+        listed_by: the file that names the sequences.
+        asked: the sequences that the user named, which must have annotations.
+
+    Raises:
+        DataError: one of those has none, or no sequence has any.
+    """
+    absent = tuple(name for name, paths in found.items() if not paths)
+    if asked and absent:
+        raise DataError(f"no annotations of {', '.join(absent)}: looked for mask files in {folder / absent[0]}")
+    there = {name: paths for name, paths in found.items() if paths}
+    if not there:
+        raise DataError(
+            f"{folder} has no annotations: looked for a folder of PNG files for each sequence"
+            + (f" of {listed_by}" if listed_by else "")
+        )
+    return AnnotationSet(folder, there, listed_by, absent)

@@ -1,0 +1,60 @@
+"""Sequences shared among processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from rotoscope.errors import DataError, OptionError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Progress = Callable[[str], None]
+
+
+def score_all(
+    score: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    names: Sequence[str],
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Score every job, in order.
+
+    Args:
+        score: a function of a module, so that another process can find it.
+        jobs: what it is given, one a sequence.
+        names: of the sequences.
+        workers: processes that share the jobs; above 1, the calling script needs the usual
+            `if __name__ == "__main__":`.
+        progress: called with the name of each sequence that is done.
+
+    Raises:
+        OptionError: no worker.
+        DataError: no sequence, or a worker was ended from outside, as for want of memory.
+    """
+    if workers < 1:
+        raise OptionError(f"scoring needs at least one worker, found {workers}")
+    if not jobs:
+        raise DataError("there is no sequence to score; name at least one")
+    results = []
+    try:
+        for name, result in zip(names, _results(score, jobs, min(workers, len(jobs))), strict=True):
+            results.append(result)
+            if progress is not None:
+                progress(name)
+    except BrokenProcessPool as error:
+        raise DataError("a worker process was ended, perhaps for want of memory; use fewer workers") from error
+    return results
+
+
+def _results(score: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    if workers == 1:
+        yield from map(score, jobs)
+        return
+    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(score, jobs)

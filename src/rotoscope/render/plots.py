@@ -1,0 +1,188 @@
+"""Plots of scores: bars and curves, as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rotoscope.errors import OptionError
+from rotoscope.files import writing
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMN = 0.34  # inches of height for a bar
+_LINE_COLOURS = ("#1f6feb", "#d1495b", "#2a9d5c", "#e09f1f", "#7b4fc9", "#148a9c", "#8c6d46", "#5c6670")
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars side by side, a group for each label.
+
+    Attributes:
+        title: what they show.
+        labels: of the groups, from above.
+        values: name of a bar to its value in each group; NaN for none.
+        marks: name to a value drawn as a line through all groups, such as the mean.
+    """
+
+    title: str
+    labels: Sequence[str]
+    values: Mapping[str, Sequence[float]]
+    marks: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Curves over one axis.
+
+    Attributes:
+        title: what they show.
+        curves: name to values across and up.
+        across: name of the axis.
+        up: name of the axis.
+        steps: draw a value as holding until the next.
+    """
+
+    title: str
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
+    across: str
+    up: str
+    steps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """Several panels in a grid, one legend for all with the same curves.
+
+    Attributes:
+        title: what they show.
+        panels: from left to right, row by row.
+    """
+
+    title: str
+    panels: Sequence[Panel]
+
+
+Plot = Bars | Panels
+
+
+def require_plotting() -> None:
+    """Make sure that plots can be drawn.
+
+    Raises:
+        OptionError: matplotlib is not installed; it says how to.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise OptionError("plots need matplotlib; install it with: pip install 'rotoscope[plot]'") from error
+
+
+def draw(plot: Plot, path: Path) -> None:
+    """Draw to a PNG file, whole or not at all.
+
+    Raises:
+        OptionError: matplotlib is not installed.
+        OutputError: the file cannot be written.
+    """
+    require_plotting()
+    figure = _bars(plot) if isinstance(plot, Bars) else _panels(plot)
+    with writing(path) as temporary:
+        figure.savefig(temporary, dpi=110, facecolor="white")
+
+
+def _figure(width: float, height: float, title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # no window and no global state
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    return figure
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+
+
+def _bars(plot: Bars) -> Figure:
+    count, groups = len(plot.values), len(plot.labels)
+    figure = _figure(8.0, max(2.4, 1.3 + groups * (0.12 + _COLUMN / 2 * count)), plot.title)
+    axes = figure.add_subplot()
+    places = np.arange(groups)
+    thick = 0.82 / max(count, 1)
+    for place, ((name, values), colour) in enumerate(zip(plot.values.items(), _cycle(count), strict=True)):
+        heights = np.asarray(values, np.float64)
+        offsets = places + (place - (count - 1) / 2) * thick
+        axes.barh(offsets, np.nan_to_num(heights), thick * 0.92, label=name, color=colour)
+        for offset, value in zip(offsets, heights, strict=True):
+            if not math.isnan(value):
+                text = axes.text(
+                    max(value, 0.0) + 0.008, offset, f"{value:.3f}", va="center", fontsize=7, color="#444444"
+                )
+                text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+        if name in plot.marks:
+            mean = plot.marks[name]
+            axes.axvline(mean, color=colour, linestyle="--", linewidth=1, label=f"mean {name} {mean:.3f}", zorder=0)
+    axes.set_yticks(places, plot.labels)
+    axes.invert_yaxis()
+    lowest = min(
+        (float(np.nanmin(values)) for values in plot.values.values() if np.isfinite(values).any()), default=0.0
+    )
+    axes.set_xlim(min(0.0, lowest), 1.08)
+    _plain(axes)
+    found, labels = axes.get_legend_handles_labels()
+    _legend(figure, dict(zip(labels, found, strict=True)))
+    return figure
+
+
+def _panels(plot: Panels) -> Figure:
+    count = len(plot.panels)
+    columns = 1 if count == 1 else 2 if count <= 4 else 3
+    rows = -(-count // columns)
+    figure = _figure(6.4 if columns == 1 else 4.2 * columns, 0.9 + (3.6 if columns == 1 else 2.5) * rows, plot.title)
+    names = list(dict.fromkeys(name for panel in plot.panels for name in panel.curves))
+    colours = dict(zip(names, _cycle(len(names)), strict=True))
+    for place, panel in enumerate(plot.panels):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        for name, (across, up) in panel.curves.items():
+            style = "steps-post" if panel.steps else "default"
+            axes.plot(np.asarray(across), np.asarray(up), label=name, color=colours[name], lw=1.3, drawstyle=style)
+        axes.set_title(panel.title, fontsize=9)
+        axes.set_xlabel(panel.across, fontsize=8)
+        axes.set_ylabel(panel.up, fontsize=8)
+        axes.set_ylim(-0.02, 1.03)
+        axes.grid(color="#e6e6e6", linewidth=0.6)
+        _plain(axes)
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        found, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, found, strict=True))
+    _legend(figure, handles)
+    return figure
+
+
+def _legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
+    columns = min(4, max(len(handles), 1))
+    figure.legend(
+        handles=list(handles.values()),
+        labels=list(handles),
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=8,
+        frameon=False,
+    )
+
+
+def _cycle(count: int) -> list[str]:
+    return [_LINE_COLOURS[place % len(_LINE_COLOURS)] for place in range(count)]
