@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    from rotoscope.evaluation.report import Cell, Table
+    from rotoscope.evaluation.report import Cell, Report, Table
 
 _PIPED = 160  # columns where there is no terminal
 
@@ -41,10 +41,15 @@ def evaluate(
     """Score results by a benchmark's own protocol; docs/metrics.md defines every score.
 
     davis16: J and F of one object a sequence, first and last frame left out, mean over sequences.
+
     davis17: J and F of the objects of the first annotation, first and last frame left out, mean over objects.
+
     davis17-unsupervised: J and F of the best assignment of up to 20 proposals, every frame, void left out.
+
     saliency: F-measures and mean absolute error of soft maps (`rotoscope segment --soft`).
+
     youtube-vis, ovis: AP and AR of tracks, with HOTA and its kin.
+
     kitti-mots: HOTA, CLEAR (MOTSA), identity, and the older MOTS tool's scores, for cars and pedestrians.
 
     Args:
@@ -72,6 +77,7 @@ def evaluate(
     """
     from rich.console import Console
 
+    from rotoscope.errors import RotoscopeError
     from rotoscope.evaluation.benchmarks import BENCHMARKS
     from rotoscope.evaluation.report import Request, write_csv, write_json, write_plots
     from rotoscope.render.plots import require_plotting
@@ -98,16 +104,22 @@ def evaluate(
                 progress=progress,
             )
         )
-    # Files first, so that a terminal that goes away loses nothing.
-    written = [] if json is None else [write_json(report, json)]
-    written += [] if csv is None else write_csv(report, csv)
-    written += [] if plot is None else write_plots(report, plot)
+    outputs: list[tuple[Path | None, Callable[[Report, Path], list[Path]]]]
+    outputs = [(json, write_json), (csv, write_csv), (plot, write_plots)]
+    written, failure = [], None
+    for place, write in outputs:  # first, so that a terminal that goes away loses nothing
+        try:
+            written += [] if place is None else write(report, place)
+        except RotoscopeError as error:  # told last: the scores are not lost with the file
+            failure = failure or error
     for table in report.tables:
         console.print(_table(table))
     for line in report.remarks:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for path in written:
         console.print(f"written: {path}", highlight=False, soft_wrap=True, markup=False)
+    if failure is not None:
+        raise failure
 
 
 @contextmanager

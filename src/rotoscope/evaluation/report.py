@@ -7,11 +7,10 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rotoscope.errors import OptionError
 from rotoscope.files import write_whole
 from rotoscope.metrics.prediction_files import Missing
 from rotoscope.render.plots import Plot, draw, require_plotting
@@ -84,7 +83,7 @@ class Report:
         tables: to print.
         remarks: by what protocol the numbers came about, and what they do not cover.
         details: every figure, for JSON.
-        files: name to rows, the layout of the official tool's result files.
+        files: name to rows, the layout of the official tool's result files, or the table where it writes none.
         plots: name without suffix to plot.
     """
 
@@ -92,11 +91,11 @@ class Report:
     tables: Sequence[Table]
     remarks: Sequence[str]
     details: Mapping[str, object]
-    files: Mapping[str, Sequence[Sequence[Cell]]] = field(default_factory=dict)
-    plots: Mapping[str, Plot] = field(default_factory=dict)
+    files: Mapping[str, Sequence[Sequence[Cell]]]
+    plots: Mapping[str, Plot]
 
 
-def write_json(report: Report, path: Path) -> Path:
+def write_json(report: Report, path: Path) -> list[Path]:
     """Write every figure in full precision; figures that are no numbers become null.
 
     Raises:
@@ -104,18 +103,15 @@ def write_json(report: Report, path: Path) -> Path:
     """
     content = {"benchmark": report.benchmark, **report.details, "remarks": list(report.remarks)}
     write_whole(path, (json.dumps(_finite(content), indent=1) + "\n").encode())
-    return path
+    return [path]
 
 
 def write_csv(report: Report, folder: Path) -> list[Path]:
     """Write the official tool's files.
 
     Raises:
-        OptionError: the benchmark's tool writes none.
         OutputError: a file cannot be written.
     """
-    if not report.files:
-        raise OptionError(f"{report.benchmark} has no CSV files; --json has every figure")
     paths = []
     for name, rows in report.files.items():
         stream = io.StringIO()

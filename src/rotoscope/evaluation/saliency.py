@@ -52,7 +52,8 @@ def evaluate_saliency(request: Request) -> Report:
             ],
             "left_out": list(found.left_out),
         },
-        plots={
+        {"saliency.csv": [columns, *rows, *totals]},
+        {
             "precision-recall": _precision_recall(title, whole, mean),
             "sequences": Bars(
                 f"Saliency on {title}, by sequence",

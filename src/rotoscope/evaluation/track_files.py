@@ -26,9 +26,11 @@ def read_annotations(place: Path) -> VideoSet:
         files = sorted(place.glob("*.json"))
         known = [path for path in files if path.name in _ANNOTATIONS]
         chosen = known or files
-        if len(chosen) != 1:
-            names = ", ".join(path.name for path in chosen[:5]) or "none"
-            raise DataError(f"{place} has not one annotation file but {names}; name the file itself")
+        if not chosen:
+            raise DataError(f"{place} has no annotation file; expected the benchmark's .json")
+        if len(chosen) > 1:
+            names = ", ".join(path.name for path in chosen[:5])
+            raise DataError(f"{place} has several annotation files, {names}; name the one")
         path = chosen[0]
     try:
         return read_video_set(path)

@@ -61,12 +61,13 @@ def _evaluate(request: Request, benchmark: str, title: str) -> Report:
         workers=request.workers,
         progress=lambda name: request.progress(name, total),
     )
+    tables = _tables(title, truth, scores, tracking)
     return Report(
         benchmark,
-        _tables(title, truth, scores, tracking),
+        tables,
         list(_remarks(request, truth, results, scores)),
         _details(truth, scores, tracking),
-        _files(truth, tracking),
+        _files(tables[0], truth, tracking),
         _plots(title, truth, scores, tracking),
     )
 
@@ -175,9 +176,9 @@ def _video_json(one: VideoCounts) -> dict[str, object]:
     }
 
 
-def _files(truth: VideoSet, tracking: VideoTrackingScores) -> dict[str, Sequence[Sequence[Cell]]]:
-    """The tracking toolkit's detailed tables; the AP evaluator writes none."""
-    files: dict[str, Sequence[Sequence[Cell]]] = {}
+def _files(table: Table, truth: VideoSet, tracking: VideoTrackingScores) -> dict[str, Sequence[Sequence[Cell]]]:
+    """The tracking toolkit's detailed tables; the AP evaluator writes no file, so its table goes in as it is printed."""
+    files: dict[str, Sequence[Sequence[Cell]]] = {"track_ap.csv": [table.columns, *table.rows, *table.totals]}
     for name, whole in tracking.classes.items():
         parts = [(video.name, tracking.videos[number][name].figures()) for number, video in truth.videos.items()]
         files[f"{name.replace('/', '-')}_detailed.csv"] = toolkit_rows([*parts, ("COMBINED", whole.figures())])

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.masks.label_map import LabelMap
+
 Mask = NDArray[np.bool_]
+Bits = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 
 _BITS = 64
@@ -50,25 +53,49 @@ class Planes:
         return found
 
 
-def pack(masks: Sequence[Mask], reach: int) -> Planes:
-    """Pack masks of one size, with room to grow by `reach` pixels.
+def bits_of(mask: Mask) -> Bits:
+    """Pack an (H, W) bool mask row by row: (H, W / 8) uint8, the first column in the lowest bit."""
+    return np.packbits(mask, axis=1, bitorder="little")
+
+
+def bits_of_labels(labels: LabelMap) -> dict[int, Bits]:
+    """Pack the pixels of every number but 0 that a label map holds.
+
+    The map is looked at once for each binary digit of its numbers, however many objects there are; what remains is done
+    eight pixels at a time.
+
+    Args:
+        labels: (H, W) uint8 or uint16.
+
+    Returns:
+        number to (H, W / 8) uint8, ascending.
+    """
+    found: dict[int, Bits] = {}
+    digits = [bits_of((labels & (1 << place)) != 0) for place in range(int(labels.max()).bit_length())]
+    if digits:
+        filled: Bits = np.bitwise_or.reduce(digits)
+        _split(filled, [(~digit, digit) for digit in digits], 0, found)
+    return found
+
+
+def pack(parts: Sequence[Bits], columns: int, reach: int) -> Planes:
+    """Lay packed masks of one size below each other, with room to grow by `reach` pixels.
 
     A plane keeps the rows of its object and one more on either side, where the image has one.
 
     Args:
-        masks: (H, W) bool each.
+        parts: (H, W / 8) uint8 each, see `bits_of`.
+        columns: W.
         reach: pixels.
     """
-    height, columns = masks[0].shape
     stride = -(-(columns + reach) // _BITS)
-    packed = [np.packbits(mask, axis=1, bitorder="little") for mask in masks]  # (H, W / 8) each
-    bounds = [_rows(plane, height) for plane in packed]
+    bounds = [_rows(part) for part in parts]
     tops, heights = np.array([top for top, _ in bounds]), np.array([bottom - top for top, bottom in bounds])
     gap = 2 * reach + 1  # two neighbours may grow into it, and the row above a plane is looked at too
     starts = gap + np.concatenate((np.zeros(1, np.intp), np.cumsum(heights[:-1] + gap)))
     bits = np.zeros((int(starts[-1] + heights[-1]) + gap, stride * _WORD.itemsize), np.uint8)
-    for plane, (top, bottom), start in zip(packed, bounds, starts, strict=True):
-        bits[start : start + bottom - top, : plane.shape[1]] = plane[top:bottom]
+    for part, (top, bottom), start in zip(parts, bounds, starts, strict=True):
+        bits[start : start + bottom - top, : part.shape[1]] = part[top:bottom]
     return Planes(bits.view(_WORD), tops, starts, heights, columns)
 
 
@@ -154,10 +181,21 @@ def _spread(line: Words, step: int) -> Words:
     return wide
 
 
-def _rows(plane: NDArray[np.uint8], height: int) -> tuple[int, int]:
+def _split(bits: Bits, digits: Sequence[tuple[Bits, Bits]], number: int, found: dict[int, Bits]) -> None:
+    """Tell pixels apart by the highest digit that is left, then by those below it; empty branches end at once."""
+    if not digits:
+        found[number] = bits
+        return
+    for value, digit in enumerate(digits[-1]):
+        part = bits & digit
+        if part.any():
+            _split(part, digits[:-1], 2 * number + value, found)
+
+
+def _rows(part: Bits) -> tuple[int, int]:
     """Find the rows with pixels, and one more on either side; none at all without pixels."""
-    filled = np.flatnonzero(plane.any(axis=1))
-    return (max(0, int(filled[0]) - 1), min(height, int(filled[-1]) + 2)) if filled.size else (0, 0)
+    filled = np.flatnonzero(part.any(axis=1))
+    return (max(0, int(filled[0]) - 1), min(len(part), int(filled[-1]) + 2)) if filled.size else (0, 0)
 
 
 def _inner_columns(columns: int, stride: int) -> Words:

@@ -8,6 +8,7 @@ the box around all of them; boundaries and their neighbourhoods are found once a
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.label_map import LabelMap
-from rotoscope.metrics.packed import Planes, edges, grown, pack, shared
+from rotoscope.metrics.packed import Bits, Planes, Words, bits_of, bits_of_labels, edges, grown, pack, shared
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -137,15 +138,14 @@ def object_scores(
     if paired and truths != predictions:
         raise OptionError(f"{truths} objects cannot be paired with {predictions}; give as many of each")
     radius = boundary_radius(truth.shape, tolerance)
-    if void is not None and (blank := truth == void).any():
-        truth, prediction = np.where(blank, 0, truth), np.where(blank, 0, prediction)
-    truth, prediction = _cropped(_up_to(truth, truths), _up_to(prediction, predictions))
-    joint = _joint_histogram(truth, prediction, truths, predictions)  # (N + 1, M + 1)
-    areas, others, overlap = joint[1:].sum(axis=1), joint[:, 1:].sum(axis=0), joint[1:, 1:]
-    union = areas[:, None] + others - overlap
-    region = np.divide(overlap, union, out=np.ones(union.shape), where=union > 0)
-    boundary = _boundaries(truth, prediction, areas, others, radius, paired)
-    return (np.diagonal(region).copy(), np.diagonal(boundary).copy()) if paired else (region, boundary)
+    truth, prediction = _cropped(truth, prediction)
+    own, others = bits_of_labels(truth), bits_of_labels(prediction)
+    blank = None if void is None else own.pop(void, None)
+    own = {number: bits for number, bits in own.items() if number <= truths}
+    others = {
+        number: bits if blank is None else bits & ~blank for number, bits in others.items() if number <= predictions
+    }
+    return _compared(own, others, (truths, predictions), truth.shape[1], radius, paired)
 
 
 def boundary_radius(size: tuple[int, ...], tolerance: float = TOLERANCE) -> float:
@@ -195,23 +195,8 @@ def _cropped(truth: Map, prediction: Map) -> tuple[Map, Map]:
     return truth[top:bottom, left:right], prediction[top:bottom, left:right]
 
 
-def _up_to(labels: LabelMap, count: int) -> LabelMap:
-    """Clear the numbers above `count`."""
-    return labels if int(labels.max()) <= count else np.where(labels > count, 0, labels)
-
-
-def _joint_histogram(truth: LabelMap, prediction: LabelMap, truths: int, predictions: int) -> Counts:
-    """Count the pixels of every pair of numbers: (N + 1, M + 1)."""
-    width = predictions + 1
-    size = (truths + 1) * width
-    kind = np.uint16 if size <= 1 << 16 else np.int64
-    keys = np.multiply(truth, width, dtype=kind, casting="unsafe")
-    np.add(keys, prediction, out=keys, casting="unsafe")
-    return np.bincount(keys.ravel(), minlength=size).reshape(truths + 1, width)
-
-
 def _boundary(truth: Mask, prediction: Mask, radius: float) -> BoundaryCounts:
-    planes = edges(pack([truth, prediction], math.floor(radius)))
+    planes = edges(pack([bits_of(truth), bits_of(prediction)], truth.shape[1], math.floor(radius)))
     count_t, count_p = planes.counts().tolist()
     if count_t == 0 or count_p == 0:
         return BoundaryCounts(count_t, count_p, 0, 0)
@@ -219,33 +204,40 @@ def _boundary(truth: Mask, prediction: Mask, radius: float) -> BoundaryCounts:
     return BoundaryCounts(count_t, count_p, shared(planes, 0, 1, near, reach), shared(planes, 1, 0, near, reach))
 
 
-def _boundaries(
-    truth: LabelMap, prediction: LabelMap, areas: Counts, others: Counts, radius: float, paired: bool
-) -> Scores:
-    """Compute F of all pairs (or those of equal numbers, the rest being 0): (N, M)."""
-    ids, other_ids = np.flatnonzero(areas), np.flatnonzero(others)  # from 0; those that have pixels
-    scores = np.zeros((areas.size, others.size))
-    counts, other_counts = np.zeros(areas.size, np.int64), np.zeros(others.size, np.int64)
-    if ids.size or other_ids.size:
-        masks = [truth == number + 1 for number in ids] + [prediction == number + 1 for number in other_ids]
-        planes = edges(pack(masks, math.floor(radius)))
-        found = planes.counts()
-        counts[ids], other_counts[other_ids] = found[: ids.size], found[ids.size :]
-        _match(scores, planes, ids, other_ids, radius, paired)
-    scores[(counts == 0)[:, None] & (other_counts == 0)] = 1
-    return scores
+def _compared(
+    own: Mapping[int, Bits],
+    others: Mapping[int, Bits],
+    counts: tuple[int, int],
+    columns: int,
+    radius: float,
+    paired: bool,
+) -> tuple[Scores, Scores]:
+    """J and F of objects with objects, from those that have pixels: (N, M) each, or (N,)."""
+    region, boundary = np.zeros(counts), np.zeros(counts)
+    absent, other_absent = np.ones(counts[0], np.bool_), np.ones(counts[1], np.bool_)
+    bare, other_bare = absent.copy(), other_absent.copy()  # without boundary
+    if own or others:
+        reach = math.floor(radius)
+        areas = pack([*own.values(), *others.values()], columns, reach)
+        rims = edges(areas)
+        rows, other_rows = np.array([*own], np.intp) - 1, np.array([*others], np.intp) - 1
+        sizes, lengths = areas.counts(), rims.counts()
+        absent[rows], other_absent[other_rows] = sizes[: rows.size] == 0, sizes[rows.size :] == 0
+        bare[rows], other_bare[other_rows] = lengths[: rows.size] == 0, lengths[rows.size :] == 0
+        near = grown(rims, radius) if own and others else rims.words
+        for i, row in enumerate(rows):
+            for j, column in enumerate(other_rows, start=rows.size):
+                if not paired or row == column:
+                    common = shared(areas, i, j)
+                    region[row, column] = common / max(1, int(sizes[i] + sizes[j]) - common)
+                    boundary[row, column] = _pair(rims, lengths, i, j, near, reach).score
+    region[absent[:, None] & other_absent] = 1
+    boundary[bare[:, None] & other_bare] = 1
+    return (np.diagonal(region).copy(), np.diagonal(boundary).copy()) if paired else (region, boundary)
 
 
-def _match(scores: Scores, planes: Planes, ids: Counts, other_ids: Counts, radius: float, paired: bool) -> None:
-    """Fill in F of the pairs that both have boundaries."""
-    reach = math.floor(radius)
-    near = grown(planes, radius) if ids.size and other_ids.size else planes.words
-    counts = planes.counts().tolist()
-    for i, number in enumerate(ids):
-        for j, other in enumerate(other_ids, start=ids.size):
-            if paired and number != other:
-                continue
-            matched = shared(planes, j, i, near, reach)
-            if matched:  # else neither side has a match
-                pair = BoundaryCounts(counts[i], counts[j], shared(planes, i, j, near, reach), matched)
-                scores[number, other] = pair.score
+def _pair(rims: Planes, lengths: Counts, i: int, j: int, near: Words, reach: int) -> BoundaryCounts:
+    """Count the boundary pixels of planes i and j that lie near the other's."""
+    matched = shared(rims, j, i, near, reach)
+    # Where none of one side is near the other, none of the other is near it.
+    return BoundaryCounts(int(lengths[i]), int(lengths[j]), shared(rims, i, j, near, reach) if matched else 0, matched)

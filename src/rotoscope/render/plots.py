@@ -173,7 +173,9 @@ def _panels(plot: Panels) -> Figure:
 
 
 def _legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    columns = min(4, max(len(handles), 1))
+    if not handles:
+        return
+    columns = min(4, len(handles))
     figure.legend(
         handles=list(handles.values()),
         labels=list(handles),
