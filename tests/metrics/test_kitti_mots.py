@@ -38,10 +38,10 @@ def near(found, wanted, where):
 
 
 def near_all(scores, wanted, where):
-    near(scores.hota.figures(), wanted["HOTA"], where)
-    near(scores.clear.figures(), wanted["CLEAR"], where)
-    near(scores.identity.figures(), wanted["Identity"], where)
-    near(scores.counts.figures(), wanted["Count"], where)
+    near(scores.tracking.hota.figures(), wanted["HOTA"], where)
+    near(scores.tracking.clear.figures(), wanted["CLEAR"], where)
+    near(scores.tracking.identity.figures(), wanted["Identity"], where)
+    near(scores.tracking.counts.figures(), wanted["Count"], where)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -70,8 +70,8 @@ def test_png_annotations_and_results(tmp_path):
     pictures = evaluate({name: (tmp_path / "truth" / name, LENGTHS[name])}, tmp_path / "results")
     text = evaluate({name: TRUTHS[name]}, results("tracker_a"))
     for label in CLASSES:
-        assert pictures.classes[label].clear == text.classes[label].clear
-        assert np.array_equal(pictures.classes[label].hota.hota, text.classes[label].hota.hota)
+        assert pictures.classes[label].tracking.clear == text.classes[label].tracking.clear
+        assert np.array_equal(pictures.classes[label].tracking.hota.hota, text.classes[label].tracking.hota.hota)
 
 
 def line(index, number, category, mask):
@@ -122,7 +122,7 @@ def test_missing_and_empty_results(tmp_path, truth):
         evaluate(truth, tmp_path / "results")
     folder = write(tmp_path)
     scores = evaluate(truth, folder)
-    assert (scores.classes["car"].clear.fn, scores.sequences[0].missing) == (4, False)
+    assert (scores.classes["car"].tracking.clear.fn, scores.sequences[0].missing) == (4, False)
     (folder / "0002.txt").unlink()
     with pytest.raises(DataError, match="no result of sequence 0002"):
         evaluate(truth, folder)
@@ -140,4 +140,4 @@ def test_results_of_the_toolkits_layout(tmp_path, truth):
     folder = write(tmp_path, *(line(index, 5, 1, SQUARE) for index in range(4)))
     (folder / "data").mkdir()
     shutil.move(folder / "0002.txt", folder / "data" / "0002.txt")
-    assert evaluate(truth, folder).classes["car"].hota.hota.tolist() == [1] * 19
+    assert evaluate(truth, folder).classes["car"].tracking.hota.hota.tolist() == [1] * 19

@@ -38,6 +38,31 @@ def folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
+def in_folders(
+    folder: Path, names: Sequence[str], places: Sequence[str], inner: str, suffixes: tuple[str, ...]
+) -> AnnotationSet:
+    """Find a folder of annotations for each sequence, or for those named.
+
+    Args:
+        folder: root of a package, or right the folder with one for each sequence.
+        names: the sequences wanted; all that are there without them.
+        places: folders of the root that may hold the sequences; the first that is there does.
+        inner: folder of a sequence that may hold its annotations.
+        suffixes: of the annotations, with a dot.
+
+    Raises:
+        DataError: no such folder, no annotations in it, or a sequence named that is not there.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no annotations folder {folder}; expected the data set's root or its {places[0]}")
+    base = next((folder / place for place in places if (folder / place).is_dir()), folder)
+    found = {}
+    for name in dict.fromkeys(names) or folders(base):
+        own = base / name / inner
+        found[name] = files(own if own.is_dir() else base / name, suffixes)
+    return collected(base, found, None, names)
+
+
 def collected(
     folder: Path, found: dict[str, list[Path]], listed_by: Path | None, asked: Sequence[str] = ()
 ) -> AnnotationSet:

@@ -12,7 +12,6 @@ from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary
 from rotoscope.metrics import kitti_mots
 from rotoscope.metrics.hota import ALPHAS
 from rotoscope.metrics.kitti_mots import ClassScores, KittiMotsScores
-from rotoscope.metrics.tracking import Figures
 from rotoscope.render.plots import Bars
 
 _COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "sMOTSA", "MOTSA", "MOTSP", "IDS", "IDF1")
@@ -53,7 +52,7 @@ def evaluate_kitti_mots(request: Request) -> Report:
         },
         _files(scores),
         {
-            "hota-over-alpha": hota_over_alpha({name: whole.hota for name, whole in scores.classes.items()}),
+            "hota-over-alpha": hota_over_alpha({name: whole.tracking.hota for name, whole in scores.classes.items()}),
             "sequences": _bars(scores),
         },
     )
@@ -61,20 +60,16 @@ def evaluate_kitti_mots(request: Request) -> Report:
 
 def _class_json(scores: ClassScores) -> dict[str, object]:
     """Every figure of one class, by the tools' names; values at all alphas as lists, their means without a suffix."""
-    found = figures_json(_figures(scores))
+    found = figures_json(scores.tracking.figures())
     return {**found, "older_mots_tool": dict(scores.older.figures())}
 
 
-def _figures(scores: ClassScores) -> Figures:
-    return scores.hota.figures() | scores.clear.figures() | scores.identity.figures() | scores.counts.figures()
-
-
 def _cells(scores: ClassScores) -> list[Cell]:
-    hota, clear = scores.hota, scores.clear.figures()
+    hota, clear = scores.tracking.hota, scores.tracking.clear.figures()
     detection = [float(values.mean()) for values in (hota.hota, hota.det_a, hota.ass_a, hota.loc_a)]
     names = ("sMOTA", "MOTA", "MOTP", "IDSW")
     accuracy = [value for name in names if not isinstance(value := clear[name], np.ndarray)]
-    return [*detection, *accuracy, scores.identity.f1]
+    return [*detection, *accuracy, scores.tracking.identity.f1]
 
 
 def _older_cells(scores: ClassScores) -> list[Cell]:
@@ -86,18 +81,18 @@ def _older_cells(scores: ClassScores) -> list[Cell]:
 def _files(scores: KittiMotsScores) -> dict[str, Sequence[Sequence[Cell]]]:
     files: dict[str, Sequence[Sequence[Cell]]] = {}
     for name, whole in scores.classes.items():
-        parts = [(one.name, _figures(one.classes[name])) for one in scores.sequences]
-        files[f"{name}_detailed.csv"] = toolkit_rows([*parts, ("COMBINED", _figures(whole))])
-        files[f"{name}_summary.txt"] = summary_rows(_figures(whole))
+        parts = [(one.name, one.classes[name].tracking.figures()) for one in scores.sequences]
+        files[f"{name}_detailed.csv"] = toolkit_rows([*parts, ("COMBINED", whole.tracking.figures())])
+        files[f"{name}_summary.txt"] = summary_rows(whole.tracking.figures())
     return files
 
 
 def _bars(scores: KittiMotsScores) -> Bars:
     values = {
-        f"{name} HOTA": [float(one.classes[name].hota.hota.mean()) for one in scores.sequences]
+        f"{name} HOTA": [float(one.classes[name].tracking.hota.hota.mean()) for one in scores.sequences]
         for name in scores.classes
     }
-    marks = {f"{name} HOTA": float(whole.hota.hota.mean()) for name, whole in scores.classes.items()}
+    marks = {f"{name} HOTA": float(whole.tracking.hota.hota.mean()) for name, whole in scores.classes.items()}
     return Bars("KITTI-MOTS, by sequence", [one.name for one in scores.sequences], values, marks)
 
 

@@ -177,7 +177,7 @@ def _video_json(one: VideoCounts) -> dict[str, object]:
 
 
 def _files(table: Table, truth: VideoSet, tracking: VideoTrackingScores) -> dict[str, Sequence[Sequence[Cell]]]:
-    """The tracking toolkit's detailed tables; the AP evaluator writes no file, so its table goes in as it is printed."""
+    """The tracking toolkit's detailed tables, and the one of AP, whose evaluator writes no file."""
     files: dict[str, Sequence[Sequence[Cell]]] = {"track_ap.csv": [table.columns, *table.rows, *table.totals]}
     for name, whole in tracking.classes.items():
         parts = [(video.name, tracking.videos[number][name].figures()) for number, video in truth.videos.items()]

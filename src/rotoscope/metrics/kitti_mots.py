@@ -13,12 +13,10 @@ from rotoscope.errors import DataError, MaskError
 from rotoscope.masks.mots import KITTI_CLASSES, MotsMask, read_mots_frames, read_mots_pngs
 from rotoscope.masks.overlap import Intervals, ious, of_mask, shared_pixels
 from rotoscope.masks.run_length import merge
-from rotoscope.metrics.clear import Clear
-from rotoscope.metrics.hota import Hota
-from rotoscope.metrics.identity import Identity
 from rotoscope.metrics.older_mots import OlderMots
 from rotoscope.metrics.prediction_files import Missing
-from rotoscope.metrics.tracking import EPSILON, Counts, assigned, numbered
+from rotoscope.metrics.tracking import EPSILON, assigned, numbered
+from rotoscope.metrics.tracking_scores import TrackingScores
 from rotoscope.metrics.workers import Progress, score_all
 
 Flags = NDArray[np.bool_]
@@ -35,28 +33,19 @@ class ClassScores:
     """Scores of one class, on one sequence or several.
 
     Attributes:
-        hota: detection and association at nineteen overlaps.
-        clear: MOTSA and kin, by the tracking toolkit.
-        identity: IDF1 and kin.
+        tracking: HOTA, CLEAR and identity, by the tracking toolkit.
         older: MOTSA and kin, by the older tool of the MOTS paper.
-        counts: how much there was to score.
     """
 
-    hota: Hota
-    clear: Clear
-    identity: Identity
+    tracking: TrackingScores
     older: OlderMots
-    counts: Counts
 
     @classmethod
     def combined(cls, parts: Sequence[ClassScores]) -> ClassScores:
         """Join sequences."""
         return cls(
-            Hota.combined([part.hota for part in parts]),
-            Clear.combined([part.clear for part in parts]),
-            Identity.combined([part.identity for part in parts]),
+            TrackingScores.combined([part.tracking for part in parts]),
             OlderMots.combined([part.older for part in parts]),
-            Counts.combined([part.counts for part in parts]),
         )
 
 
@@ -227,14 +216,7 @@ def _score_class(truths: FrameMasks, predictions: FrameMasks, frames: int, categ
             (ids, [number for number, stay in zip(other_ids, stays, strict=True) if stay], similarity[:, stays])
         )
         inside.append(ignorable)
-    sequence = numbered(kept)
-    return ClassScores(
-        Hota.of(sequence),
-        Clear.of(sequence),
-        Identity.of(sequence),
-        OlderMots.of(numbered(full), inside),
-        Counts.of(sequence),
-    )
+    return ClassScores(TrackingScores.of(numbered(kept)), OlderMots.of(numbered(full), inside))
 
 
 def _inside(lines: Sequence[Intervals], regions: Sequence[MotsMask]) -> Flags:

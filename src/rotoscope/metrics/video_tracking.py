@@ -6,7 +6,7 @@ no scores of the benchmark, whose AP stands in `track_ap.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,47 +14,9 @@ import numpy as np
 from rotoscope.errors import DataError
 from rotoscope.masks.overlap import ious, of_mask
 from rotoscope.masks.youtube_vis import AnnotatedTrack, ResultTrack, Video, VideoSet, check_size
-from rotoscope.metrics.clear import Clear
-from rotoscope.metrics.hota import Hota
-from rotoscope.metrics.identity import Identity
-from rotoscope.metrics.tracking import Counts, Figures, SequenceTracks, mean_of_classes, numbered
+from rotoscope.metrics.tracking import Figures, SequenceTracks, mean_of_classes, numbered
+from rotoscope.metrics.tracking_scores import TrackingScores
 from rotoscope.metrics.workers import Progress, score_all
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackingScores:
-    """Scores of one class, on one video or several.
-
-    Attributes:
-        hota: detection and association at nineteen overlaps.
-        clear: MOTSA and kin.
-        identity: IDF1 and kin.
-        counts: how much there was to score.
-    """
-
-    hota: Hota
-    clear: Clear
-    identity: Identity
-    counts: Counts
-
-    @classmethod
-    def of(cls, sequence: SequenceTracks) -> TrackingScores:
-        """Score one class of one video."""
-        return cls(Hota.of(sequence), Clear.of(sequence), Identity.of(sequence), Counts.of(sequence))
-
-    @classmethod
-    def combined(cls, parts: Sequence[TrackingScores]) -> TrackingScores:
-        """Join videos, or classes as if they were videos."""
-        return cls(
-            Hota.combined([part.hota for part in parts]),
-            Clear.combined([part.clear for part in parts]),
-            Identity.combined([part.identity for part in parts]),
-            Counts.combined([part.counts for part in parts]),
-        )
-
-    def figures(self) -> Figures:
-        """All of them, by the tracking toolkit's names."""
-        return self.hota.figures() | self.clear.figures() | self.identity.figures() | self.counts.figures()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
