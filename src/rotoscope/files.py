@@ -38,11 +38,13 @@ def writing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, so that encoders which choose by suffix work.
 
     Raises:
-        OutputError: the folder cannot be made or written to, or the disk is full.
+        OutputError: the folder cannot be made or written to, the disk is full, or a device has that name.
     """
     temporary = path.with_name(f".{_stem(path)}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise OutputError(f"{path} is a device or pipe, not a file; choose another name")
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -77,6 +79,17 @@ def refuse_overwriting(path: Path, source: str | os.PathLike[str] | None) -> Non
     place, own = Path(os.path.realpath(path)), Path(os.path.realpath(source))
     if own in (place, place.parent):
         raise OutputError(f"{path} would be written over the source {os.fspath(source)}; choose another place")
+
+
+def refuse_inside(path: Path, source: Path, what: str) -> None:
+    """Refuse a result that would be written over an input, or into a folder of inputs.
+
+    Raises:
+        OutputError: `path` is `source`, or lies in it.
+    """
+    place, own = Path(os.path.realpath(path)), Path(os.path.realpath(source))
+    if place == own or own in place.parents:
+        raise OutputError(f"{path} would be written into the {what} {source}; choose a place outside")
 
 
 def remove_left_over(places: Collection[Path]) -> None:

@@ -60,7 +60,7 @@ def test_missing_predictions(folders, capsys):
         run(folders)
     assert capsys.readouterr().out == ""
     run(folders, "--missing", "empty")
-    assert "cows: 1 frames without prediction scored as empty" in capsys.readouterr().out
+    assert "cows: 1 frame without prediction scored as empty" in capsys.readouterr().out
 
 
 def test_starts_without_torch():

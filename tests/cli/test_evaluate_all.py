@@ -93,7 +93,11 @@ def test_saliency(tmp_path, run):
     for name, value in wanted["vsod_without_first_and_last"]["total"].items():
         assert report["framewise"][name] == pytest.approx(value, rel=0, abs=1e-6)
     assert "pooled, beta^2 = 1, first and last annotated frame kept" in out
-    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"precision-recall.png", "sequences.png"}
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {
+        "precision-recall.png",
+        "sequences.png",
+        "error.png",
+    }
     code, _, _ = run(*common, "--json", tmp_path / "s.json", "--ends", "drop")
     report = json.loads((tmp_path / "s.json").read_text())
     assert code == 0
@@ -219,7 +223,7 @@ def track_files(tmp_path, results, truth=TRUTH):
 def test_track_results_without_anything(tmp_path, run):
     code, out, _ = run(*track_files(tmp_path, []), "--json", tmp_path / "s.json")
     assert code == 0
-    assert "1 videos have no result" in out
+    assert "1 video without any result" in out
     assert json.loads((tmp_path / "s.json").read_text())["global"]["AP"] == 0
 
 
@@ -251,6 +255,7 @@ def test_bad_track_results(tmp_path, run, results, words):
         ({"annotations": [{**TRUTH["annotations"][0], "video_id": 4}]}, ["annotation 5", "of video 4"]),
         ({"annotations": [{**TRUTH["annotations"][0], "category_id": 4}]}, ["annotation 5", "of category 4"]),
         ({"categories": 3}, ["has no list 'categories'"]),
+        ({"categories": [], "annotations": []}, ["lists no category"]),
         ({"videos": [{**VIDEO, "width": "8"}]}, ["needs a whole number 'width'"]),
     ],
 )
@@ -262,7 +267,7 @@ def test_official_takes_what_the_tool_takes(tmp_path, run):
     common = track_files(tmp_path, [GOOD, {**GOOD, "category_id": 7}, {**GOOD, "segmentations": [CODE]}])
     code, out, _ = run(*common, "--official")
     assert code == 0
-    assert "1 results of categories that the annotations do not list were passed over" in out
+    assert "1 result of categories that the annotations do not list were passed over" in out
 
 
 def test_places_of_track_files(tmp_path, run):
@@ -306,14 +311,14 @@ def test_kitti_map_and_missing_results(tmp_path, run):
     assert refused(run(*common), "there is no result of sequence 0002")
     code, out, _ = run(*common, "--missing", "empty")
     assert code == 0
-    assert "no result, scored as without detections: 0002" in out
-    assert "233 frames of 1 sequences" in out
+    assert "no result, scored as without detections: 0002, walk" in out
+    assert "2 frames of 2 sequences, those found" in out
     code, out, _ = run(*common, "--missing", "empty", "--sequences", "walk")
     assert "no sequence map tells the length, taken to end with the last mask: walk" in out
     assert refused(run(*common, "--sequences", "run"), "has no annotations of run")
     (tmp_path / "evaluate_mots.seqmap.val").write_text("walk empty 000000 000004\n0009 empty 000000 000001\n")
     code, out, _ = run(*common, "--missing", "empty")
-    assert "5 frames of 1 sequences" in out
+    assert "5 frames of 1 sequence, as " in out
     assert "left out, no annotations here: 0009" in out
     (tmp_path / "evaluate_mots.seqmap.val").write_text("walk 4\n")
     assert refused(run(*common), "line 1 of", "is not 'sequence empty first last'")
@@ -334,3 +339,165 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_scores(tmp_path, run):
     assert "written: " in out
     assert err.startswith("rotoscope: cannot write")
     assert (tmp_path / "csv" / "cat_detailed.csv").exists()
+
+
+def clips(tmp_path):
+    """Annotations of two short sequences, and the same as predictions."""
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:12, 6:20] = 1
+    for name in ("a", "b"):
+        write_maps(tmp_path / "davis" / "Annotations" / "480p" / name, [mask] * 4)
+        write_maps(tmp_path / "maps" / name, [mask] * 4)
+    (tmp_path / "davis" / "ImageSets" / "2016").mkdir(parents=True)
+    return ("--annotations", tmp_path / "davis", "--predictions", tmp_path / "maps")
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--plot"])
+def test_nothing_is_written_among_the_inputs(tmp_path, run, option):
+    common = clips(tmp_path)
+    for place, word in (("maps/a/00000.png", "predictions"), ("davis/Annotations/480p/a", "annotations")):
+        before = (tmp_path / "maps" / "a" / "00000.png").read_bytes()
+        assert refused(run("evaluate", "davis16", *common, option, tmp_path / place), f"written into the {word}")
+        assert (tmp_path / "maps" / "a" / "00000.png").read_bytes() == before
+    files = track_files(tmp_path, [GOOD])
+    assert refused(run(*files, option, tmp_path / "results.json"), "written into the predictions")
+    assert json.loads((tmp_path / "results.json").read_text()) == [GOOD]
+
+
+def test_devices_are_not_replaced(tmp_path, run):
+    code, out, err = run("evaluate", "davis16", *clips(tmp_path), "--json", "/dev/null")
+    assert (code, "mean of 2" in out) == (2, True)
+    assert "/dev/null is a device or pipe" in err
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("name", ["../maps/a", "/etc", "..", "a/", "a\\b"])
+def test_names_with_a_path(tmp_path, run, name):
+    common = clips(tmp_path)
+    assert refused(run("evaluate", "davis16", *common, "--sequences", name), "names the sequence")
+    (tmp_path / "davis" / "ImageSets" / "2016" / "val.txt").write_text(f"a\n{name}\n")
+    assert refused(run("evaluate", "davis16", *common), "val.txt names the sequence")
+
+
+def test_lists_in_other_encodings(tmp_path, run):
+    common = clips(tmp_path)
+    (tmp_path / "davis" / "ImageSets" / "2016" / "val.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\r\n")
+    code, out, _ = run("evaluate", "davis16", *common)
+    assert (code, "mean of 2" in out, "left out, no annotations" in out) == (0, True, False)
+    (tmp_path / "davis" / "ImageSets" / "2016" / "val.txt").write_bytes("a\nb\n".encode("utf-16"))
+    assert refused(run("evaluate", "davis16", *common), "val.txt is no UTF-8 text")
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "options", "words"),
+    [
+        (
+            "davis16",
+            ["--minimum-score", "0.5"],
+            "--minimum-score has no meaning for davis16; it is for youtube-vis, ovis",
+        ),
+        ("davis16", ["--dataset", "fbms"], "--dataset has no meaning for davis16; it is for saliency"),
+        ("davis16", ["--split", "test-dev"], "DAVIS 2016 has no split test-dev"),
+        ("davis17", ["--resize-annotations"], "--resize-annotations has no meaning"),
+        ("davis17-unsupervised", [], "has Annotations and no Annotations_unsupervised"),
+        ("davis17-unsupervised", ["--split", "test-dev"], "rotoscope export davis17-unsupervised --split test-dev"),
+        ("kitti-mots", ["--ends", "keep"], "--ends has no meaning for kitti-mots"),
+        ("kitti-mots", ["--official"], "--official has no meaning for kitti-mots"),
+        ("youtube-vis", ["--split", "train"], "--split has no meaning for youtube-vis"),
+        ("youtube-vis", ["--minimum-score", "nan"], "--minimum-score must be a number"),
+    ],
+)
+def test_options_without_a_meaning(tmp_path, run, benchmark, options, words):
+    assert refused(run("evaluate", benchmark, *clips(tmp_path), *options), words)
+
+
+def test_annotations_that_scored_themselves(tmp_path, run):
+    folder = clips(tmp_path)[1] / "Annotations" / "480p"
+    _, out, _ = run("evaluate", "davis16", "--annotations", folder, "--predictions", folder)
+    assert "annotations and predictions are the same folder" in out
+
+
+def test_annotations_that_are_no_ids(tmp_path, run):
+    common = clips(tmp_path)
+    for name in ("a", "b"):
+        for path in (tmp_path / "davis" / "Annotations" / "480p" / name).iterdir():
+            Image.fromarray(np.full((20, 30), 60, np.uint8) * np.arange(1, 4, dtype=np.uint8).repeat(10)).save(path)
+    assert refused(run("evaluate", "davis17", *common), "holds levels of grey up to 180 where ids")
+    for path in (tmp_path / "maps" / "a").iterdir():
+        Image.fromarray(np.full((20, 30), 30000, np.uint16)).save(path)
+    assert refused(run("evaluate", "davis16", *common), "has 16 bits and numbers up to 30000")
+    assert refused(run("evaluate", "saliency", *common), "neither a mask nor an 8-bit grey map")
+    (tmp_path / "maps" / "a" / "00001.PNG").write_bytes(b"")
+    assert refused(run("evaluate", "davis16", *common), "are both of frame 00001")
+
+
+def test_scores_below_zero_count(tmp_path, run):
+    """Without a bound HOTA takes every result."""
+    path = tmp_path / "s.json"
+    for score in (0.5, -3.0):
+        assert run(*track_files(tmp_path, [{**GOOD, "score": score}]), "--json", path)[0] == 0
+        assert json.loads(path.read_text())["tracking"]["class_average"]["HOTA"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        ("[" * 200_000, "is no JSON"),
+        (
+            '[{"video_id": 1, "category_id": 1, "score": 1' + "0" * 400 + ', "segmentations": [null, null]}]',
+            "needs a number",
+        ),
+    ],
+    ids=["deep", "huge"],
+)
+def test_odd_json(tmp_path, run, results, words):
+    assert refused(run(*track_files(tmp_path, results)), words)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"segmentations": [CODE]}, "annotation 5 has 1 frames, video 1 (v) has 2"),
+        ({"areas": [1.0]}, "needs a list 'areas' of 2"),
+        ({"areas": [-1.0, None]}, "has an area that is no number of pixels"),
+        ({"iscrowd": "0"}, "needs 0 or 1 as 'iscrowd'"),
+    ],
+)
+def test_odd_annotations(tmp_path, run, change, words):
+    truth = {**TRUTH, "annotations": [{**TRUTH["annotations"][0], **change}]}
+    assert refused(run(*track_files(tmp_path, [GOOD], truth)), words)
+
+
+def test_odd_names(tmp_path, run):
+    truth = {**TRUTH, "categories": [{"id": 1, "name": "a$x^2_$/\x00\ud800" + "l" * 300}, {"id": 2, "name": "猫"}]}
+    code, _, err = run(*track_files(tmp_path, [GOOD], truth), "--csv", tmp_path / "o", "--plot", tmp_path / "o")
+    assert (code, err) == (0, "")
+    assert "猫_detailed.csv" in {path.name for path in (tmp_path / "o").iterdir()}
+    twice = {**TRUTH, "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}]}
+    assert refused(run(*track_files(tmp_path, [GOOD], twice)), "has two categories named 'cat'")
+
+
+def test_a_folder_that_lacks_a_video(tmp_path, run):
+    truth = {**TRUTH, "videos": [VIDEO, {**VIDEO, "id": 2, "file_names": ["w/0.jpg", "w/1.jpg"]}]}
+    common = track_files(tmp_path, [GOOD], truth)[:5]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "v.json").write_text(json.dumps([GOOD]))
+    assert refused(run(*common, tmp_path / "folder"), "has no file of 1 videos: w")
+    assert run(*common, tmp_path / "folder", "--missing", "empty")[0] == 0
+
+
+def test_mots_of_odd_form(tmp_path, run):
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "pr" / "data").mkdir(parents=True)
+    line = "0 1001 1 6 8 {}\n".format(CODE["counts"])
+    (tmp_path / "gt" / "walk.txt").write_bytes(b"\xef\xbb\xbf" + line.encode())
+    common = ("evaluate", "kitti-mots", "--annotations", tmp_path / "gt", "--predictions", tmp_path / "pr")
+    far = line.replace("0 1001", "300000000 1001", 1)
+    (tmp_path / "pr" / "walk.txt").write_text(line + far)  # the length of the sequence is unknown: no loop over it
+    code, out, _ = run(*common)
+    assert (code, "300000001 frames of 1 sequence" in out) == (0, True)
+    (tmp_path / "pr" / "data" / "walk.txt").write_text("")
+    assert refused(run(*common), "sequence walk has two results")
+    (tmp_path / "pr" / "data" / "walk.txt").unlink()
+    (tmp_path / "pr" / "walk.txt").write_text("9" * 5000 + line[1:])
+    assert refused(run(*common), "line 1 of", "is not 'frame id class")

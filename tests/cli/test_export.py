@@ -41,7 +41,6 @@ def test_davis(tmp_path, run, benchmark):
     year = "2017" if benchmark == "davis17" else "2019"
     (root / "ImageSets" / year).mkdir(parents=True)
     (root / "ImageSets" / year / "test-dev.txt").write_text("boat\ncar\n")
-    (root / "Annotations" / "480p").mkdir(parents=True)
     for name in ("boat", "car"):
         pictures(root / "JPEGImages" / "480p" / name, ["00000", "00001"])
         values = maps(tmp_path / "maps" / name / "masks", ["00000", "00001"])
@@ -57,19 +56,61 @@ def test_davis(tmp_path, run, benchmark):
     (tmp_path / "maps" / "car" / "masks" / "00001.png").unlink()
     assert refused(run(*common), "1 of 2 frames of car have no prediction: no 00001")
     code, out, _ = run(*common, "--missing", "empty")
-    assert "1 frames without prediction are empty masks" in out
+    assert "1 frame without prediction: empty masks" in out
     with Image.open(io.BytesIO(members(tmp_path / "s.zip")["car/00001.png"])) as image:
         assert not np.asarray(image).any()
 
 
-def test_too_many_proposals(tmp_path, run):
-    maps(tmp_path / "maps" / "boat", ["00000"], highest=21)
-    common = ("--predictions", tmp_path / "maps", "-o", tmp_path / "s.zip")
-    assert refused(run("export", "davis17-unsupervised", *common), "00000.png holds the id 21; at most 20")
-    assert not list(tmp_path.glob("*.zip"))
-    code, out, _ = run("export", "davis17", *common)
-    assert code == 0
-    assert "--videos was not given" in out
+@pytest.fixture
+def boat(tmp_path):
+    """A split of one sequence of two frames; writes its masks, gives the command."""
+    root = tmp_path / "davis"
+    for year in ("2017", "2019"):
+        (root / "ImageSets" / year).mkdir(parents=True)
+        (root / "ImageSets" / year / "test-dev.txt").write_text("boat\n")
+    pictures(root / "JPEGImages" / "480p" / "boat", ["00000", "00001"])
+
+    def command(benchmark, values):
+        for index, mask in enumerate(values):
+            path = tmp_path / "maps" / "boat" / f"{index:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(mask, Image.Image):
+                mask.save(path)
+            else:
+                write_label_png(path, np.asarray(mask, np.uint8))
+        places = ("--predictions", tmp_path / "maps", "--videos", root, "-o", tmp_path / "s.ZIP")
+        return ("export", benchmark, *places)
+
+    return command
+
+
+MASK = np.zeros((6, 9), np.uint8)
+MASK[1:3, 2:5] = 1
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([MASK, MASK * 21], "00001.png holds the id 21; at most 20"),
+        ([MASK, MASK * 255], "00001.png holds 0 and 255"),
+        ([MASK, Image.fromarray(MASK * 90 + 7)], "00001.png holds levels of grey up to 97"),
+        ([MASK, MASK[:, :5]], "00001.png is 5x6"),
+        ([MASK, MASK, MASK], "1 frames without annotation: 00002"),
+    ],
+    ids=["proposals", "black and white", "soft", "size", "extra"],
+)
+def test_maps_that_the_server_would_refuse(tmp_path, run, boat, values, words):
+    assert refused(run(*boat("davis17-unsupervised", values)), words)
+    assert not list(tmp_path.glob("*.ZIP"))
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part.ZIP")]
+
+
+def test_places_and_names(tmp_path, run, boat):
+    command = boat("davis17", [MASK, MASK * 30])
+    assert refused(run(*command, "--sequences", "../maps/boat"), "names the sequence '../maps/boat'")
+    assert refused(run(*command[:-1], tmp_path / "maps" / "s.zip"), "would be written into the predictions")
+    assert run(*command)[0] == 0
+    assert refused(run(*command[:4], "-o", tmp_path / "s.zip"), "name with --videos")
 
 
 def test_youtube_vos(tmp_path, run):
@@ -90,9 +131,10 @@ def test_track_results(tmp_path, run, benchmark):
     common = ("export", benchmark, "--predictions", tmp_path / "results.json", "-o", tmp_path / "s.zip")
     code, out, _ = run(*common, "--videos", tmp_path / "valid.json")
     assert code == 0
-    assert "1 tracks on 1 videos, 0 of them without any" in out
+    assert "1 track on 1 video, 0 of them without any" in out
     assert json.loads(members(tmp_path / "s.zip")["results.json"]) == [GOOD]
-    assert refused(run(*common), "name the split's JSON file with --videos")
+    assert refused(run(*common), "name with --videos what says which videos")
+    assert refused(run(*common, "--videos", tmp_path / "valid.json", "--sequences", "v"), "leave --sequences out")
     for change, word in (
         ({"category_id": 3}, "has category 3"),
         ({"video_id": 3}, "of video 3"),
@@ -127,5 +169,6 @@ def test_kitti_mots(tmp_path, run):
 def test_other_faults(tmp_path, run):
     common = ("export", "davis17", "--predictions", tmp_path / "none")
     assert refused(run(*common, "-o", tmp_path / "s.tar"), "name a .zip file")
-    assert refused(run(*common, "-o", tmp_path / "s.zip"), "there is no predictions folder")
+    (tmp_path / "davis").mkdir()
+    assert refused(run(*common, "-o", tmp_path / "s.zip", "--videos", tmp_path / "davis"), "has no JPEGImages")
     assert not Path(tmp_path, "s.zip").exists()

@@ -23,12 +23,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def library(request, monkeypatch):
     """The standard library's, and the faster one where it is installed."""
     if request.param == "zlib-ng":
-        module = pytest.importorskip("zlib_ng.zlib_ng")
-        monkeypatch.setattr(scanlines, "_crc32", module.crc32)
-        monkeypatch.setattr(scanlines, "_inflate", module.decompress)
+        monkeypatch.setattr(scanlines, "_library", pytest.importorskip("zlib_ng.zlib_ng"))
     else:
-        monkeypatch.setattr(scanlines, "_crc32", zlib.crc32)
-        monkeypatch.setattr(scanlines, "_inflate", zlib.decompress)
+        monkeypatch.setattr(scanlines, "_library", zlib)
 
 
 def chunk(kind, body):
@@ -130,7 +127,20 @@ def test_wrong_amount_of_data():
     lying = bytearray(GOOD)
     lying[16:24] = struct.pack(">II", 5, 9)  # nine lines announced, four there
     lying[29:33] = struct.pack(">I", zlib.crc32(bytes(lying[12:29])))
-    assert read_plain(bytes(lying)) is None
+    with pytest.raises(MaskError, match="announces 5x9 pixels and holds 4 lines"):
+        read_plain(bytes(lying))
+
+
+def test_damaged_pixels_and_too_many_pixels(tmp_path):
+    path = tmp_path / "00003.png"
+    header = struct.pack(">IIBBBBB", 5, 4, 8, 0, 0, 0, 0)
+    path.write_bytes(SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", b"no zlib") + chunk(b"IEND", b""))
+    with pytest.raises(MaskError, match=r"00003\.png is damaged: its pixels"):
+        read_png(path)
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
+    path.write_bytes(SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    with pytest.raises(MaskError, match=r"cannot read .*00003\.png"):
+        read_png(path)
 
 
 def test_a_damaged_file_is_told_by_its_name(tmp_path):

@@ -100,7 +100,10 @@ def write(tmp_path, *lines):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([line(0, 1, 1, SQUARE), line(0, 2, 2, SQUARE)], r"masks of frame 0 in .*0002\.txt overlap"),
+        (
+            [line(0, 1, 1, SQUARE), line(0, 2, 2, SQUARE)],
+            r"line 2 of .*0002\.txt: on frame 0 the mask of id 2 overlaps that of id 1 \(line 1\)",
+        ),
         ([line(0, 1, 1, SQUARE), line(0, 1, 1, OTHER)], r"line 2 of .*0002\.txt gives id 1 a second mask on frame 0"),
         ([line(0, 1, 1, SQUARE), line(9, 1, 1, OTHER)], r"line 2 of .*: frame 9, sequence 0002 has frames 0 to 3"),
         ([line(0, 1, 3, SQUARE)], r"line 1 of .* has class 3, which is none of: 1 \(car\), 2 \(pedestrian\)"),
@@ -115,6 +118,13 @@ def write(tmp_path, *lines):
 def test_broken_results(tmp_path, truth, lines, message):
     with pytest.raises(DataError, match=message):
         evaluate(truth, write(tmp_path, *lines))
+
+
+def test_regions_to_ignore_share_an_id_and_may_overlap(tmp_path, truth):
+    regions = [line(0, 10000, 10, SQUARE), line(0, 10000, 10, np.roll(SQUARE, 1, axis=0))]
+    truth["0002"][0].write_text("".join(regions))
+    scores = evaluate(truth, write(tmp_path, line(0, 1, 1, SQUARE), line(0, 2, 1, OTHER)))
+    assert (scores.classes["car"].tracking.clear.fp, scores.classes["car"].older.ignored) == (1, 1)
 
 
 def test_missing_and_empty_results(tmp_path, truth):

@@ -221,3 +221,9 @@ def test_missing_frames_and_wrong_files(tmp_path):
     with pytest.raises(DataError, match="at least one"):
         score_maps("x", [], [])
     assert pooled_levels(histogram(SQUARE[0] != 0, SQUARE[0] * np.uint8(255))).max_f == 1
+
+
+def test_an_adaptive_threshold_right_on_a_level():
+    """Stretched the map is .8, 1, 0, .2, 0 with mean .4: the first pixel reaches the threshold of .8."""
+    truth = np.array([[True, True, False, False, False]])
+    assert framewise_levels(histogram(truth, np.array([[72, 90, 0, 18, 0]], np.uint8))).adaptive_f == 1

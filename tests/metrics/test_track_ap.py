@@ -146,6 +146,17 @@ def test_two_tracks_without_pixels():
     assert score_tracks(truth, [hollow()], official=True).ap() == pytest.approx(1)
 
 
+def test_an_ignored_annotation_of_id_0_stays_ignored():
+    truth = video_set(annotated(box(0, 5), 0, crowd=True), annotated(box(5, 5), 1))
+    for official in (False, True):
+        assert score_tracks(truth, [box(0, 5, score=0.9), box(5, 5)], official=official).ap() == pytest.approx(1)
+
+
+def test_two_tracks_absent_everywhere():
+    absent = ResultTrack(1, 1, 0.9, 3, {}, "entry")
+    assert score_tracks(video_set(annotated(absent, 7)), [absent], official=True).ap() == 0
+
+
 def test_annotation_of_id_0():
     truth = video_set(annotated(box(0, 4), 0))
     assert score_tracks(truth, [box(0, 4)]).ap() == pytest.approx(1)

@@ -122,6 +122,12 @@ def test_a_gap_is_a_fragment_and_half_is_a_match_for_one_tool_only():
     assert (older.tp, older.fp, older.fn) == (2, 1, 2)
 
 
+def test_similarity_lies_in_memory_as_the_toolkits():
+    """So that sums of eight terms and more round alike, and ties fall alike."""
+    frame = numbered([([1, 2], [3, 4, 5], np.zeros((2, 3)))]).frames[0]
+    assert frame.similarity.flags.f_contiguous
+
+
 def test_one_side_empty():
     nothing = numbered([([], [], np.zeros((0, 0)))] * 2)
     lost = numbered([([1], [], np.zeros((1, 0)))] * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,7 +35,7 @@ def evaluate(
     ends: Literal["protocol", "keep", "drop"] = "protocol",
     dataset: Literal["davis16", "fbms", "visal"] = "davis16",
     resize_annotations: tyro.conf.FlagCreatePairsOff[bool] = False,
-    minimum_score: float = 0.0,
+    minimum_score: float | None = None,
     official: tyro.conf.FlagCreatePairsOff[bool] = False,
     workers: int = 1,
 ) -> None:
@@ -68,7 +69,7 @@ def evaluate(
         dataset: Whose annotations (saliency).
         resize_annotations: Bring annotations to the size of the predictions (saliency), as the papers score at the
             network's resolution.
-        minimum_score: Results below it do not count in HOTA and its kin (YouTube-VIS, OVIS).
+        minimum_score: Results below it do not count in HOTA and its kin (YouTube-VIS, OVIS); all do without it.
         official: The official tool's exact numbers where it has a fault that changes them.
         workers: Processes that share the sequences.
 
@@ -77,33 +78,35 @@ def evaluate(
     """
     from rich.console import Console
 
-    from rotoscope.errors import RotoscopeError
-    from rotoscope.evaluation.benchmarks import BENCHMARKS
-    from rotoscope.evaluation.report import Request, write_csv, write_json, write_plots
+    from rotoscope.errors import OptionError, RotoscopeError
+    from rotoscope.evaluation import benchmarks
+    from rotoscope.evaluation.report import Request, refuse_inputs, write_csv, write_json, write_plots
     from rotoscope.render.plots import require_plotting
 
     if plot is not None:
         require_plotting()  # before the work, not after it
+    if minimum_score is not None and not isfinite(minimum_score):
+        raise OptionError(f"--minimum-score must be a number, found {minimum_score}")
     console = Console()
     if not console.is_terminal:
         console.width = _PIPED
     with _progress(console) as progress:
-        report = BENCHMARKS[benchmark](
-            Request(
-                annotations=annotations,
-                predictions=predictions,
-                sequences=sequences,
-                split=split,
-                ends=ends,
-                missing=missing,
-                official=official,
-                dataset=dataset,
-                resize=resize_annotations,
-                minimum_score=minimum_score,
-                workers=workers,
-                progress=progress,
-            )
+        request = Request(
+            annotations=annotations,
+            predictions=predictions,
+            sequences=sequences,
+            split=split,
+            ends=ends,
+            missing=missing,
+            official=official,
+            dataset=dataset,
+            resize=resize_annotations,
+            minimum_score=minimum_score,
+            workers=workers,
+            progress=progress,
         )
+        refuse_inputs((json, csv, plot), request)
+        report = benchmarks.evaluate(benchmark, request)
     outputs: list[tuple[Path | None, Callable[[Report, Path], list[Path]]]]
     outputs = [(json, write_json), (csv, write_csv), (plot, write_plots)]
     written, failure = [], None
@@ -113,7 +116,9 @@ def evaluate(
         except RotoscopeError as error:  # told last: the scores are not lost with the file
             failure = failure or error
     for table in report.tables:
-        console.print(_table(table))
+        shown = _table(table)
+        console.width = max(console.width, console.measure(shown).minimum)  # a terminal too narrow breaks the lines
+        console.print(shown)
     for line in report.remarks:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for path in written:
@@ -140,8 +145,11 @@ def _table(table: Table) -> RichTable:
 
     shown = RichTable(title=table.title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
     for place, name in enumerate(table.columns):
-        # Folded where the terminal is narrow: a number cut short would be another number.
-        shown.add_column(escape(name), justify="right" if place else "left", overflow="fold")
+        # Names may be folded where the terminal is narrow; a number that is cut would be another number.
+        if place:
+            shown.add_column(escape(name), justify="right", no_wrap=True)
+        else:
+            shown.add_column(escape(name), overflow="fold", min_width=8)
     for row in table.rows:
         shown.add_row(*(escape(_words(cell)) for cell in row))
     if table.totals:
@@ -154,4 +162,6 @@ def _table(table: Table) -> RichTable:
 def _words(cell: Cell) -> str:
     if cell is None:
         return "-"
-    return f"{cell:z.3f}" if isinstance(cell, float) else str(cell)
+    if isinstance(cell, float):
+        return "-" if isnan(cell) else f"{cell:z.3f}"
+    return str(cell)

@@ -29,9 +29,9 @@ def export(
         benchmark: Whose server.
         predictions: Folder or file of the results, as for `rotoscope evaluate`.
         output: The .zip file to write.
-        videos: Which videos and frames are wanted: the root of DAVIS, YouTube-VOS's folder with JPEGImages, or the JSON
-            file of YouTube-VIS or OVIS.
-        sequences: Only these.
+        videos: Which videos and frames are wanted, for all but kitti-mots: the root of DAVIS, YouTube-VOS's folder with
+            JPEGImages, or the JSON file of YouTube-VIS or OVIS.
+        sequences: Only these (DAVIS, YouTube-VOS, KITTI-MOTS).
         split: Which list (DAVIS).
         missing: What a sequence or frame without prediction is: an error, or an empty mask.
 

@@ -26,11 +26,46 @@ class AnnotationSet:
     left_out: tuple[str, ...]
 
 
+def check_name(name: str, where: str) -> str:
+    """Make sure that a sequence's name names a folder, and none elsewhere.
+
+    Raises:
+        DataError: it is empty, `.`, `..`, or holds a slash.
+    """
+    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise DataError(f"{where} names the sequence {name!r}; expected the name of a folder, without a path")
+    return name
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Give names that a user asked for, each once.
+
+    Raises:
+        DataError: see `check_name`.
+    """
+    return tuple(dict.fromkeys(check_name(name, "--sequences") for name in names))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a list that a data set comes with: UTF-8, with or without a byte-order mark.
+
+    Raises:
+        DataError: it cannot be read, or is no UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text; save it as such") from error
+
+
 def files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """List the files of a folder in order of name; none where there is no such folder. Hidden files are passed over."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+    listed = (path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+    return sorted(path for path in listed if path.is_file())
 
 
 def folders(folder: Path) -> list[str]:
@@ -57,7 +92,7 @@ def in_folders(
         raise DataError(f"there is no annotations folder {folder}; expected the data set's root or its {places[0]}")
     base = next((folder / place for place in places if (folder / place).is_dir()), folder)
     found = {}
-    for name in dict.fromkeys(names) or folders(base):
+    for name in checked_names(names) or folders(base):
         own = base / name / inner
         found[name] = files(own if own.is_dir() else base / name, suffixes)
     return collected(base, found, None, names)

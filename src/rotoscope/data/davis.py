@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rotoscope.data.annotation_set import AnnotationSet, collected, files, folders
+from rotoscope.data.annotation_set import (
+    AnnotationSet,
+    check_name,
+    checked_names,
+    collected,
+    files,
+    folders,
+    read_lines,
+)
 from rotoscope.errors import DataError
 
 Split = Literal["train", "val", "trainval", "test-dev", "test-challenge"]
@@ -113,6 +121,9 @@ def find_annotations(
     base = _BASES[kind]
     if not folder.is_dir():
         raise DataError(f"there is no annotations folder {folder}; expected DAVIS's root or its {base}/480p")
+    others = [name for name in set(_BASES.values()) - {base} if (folder / name).is_dir()]
+    if others and not (folder / base).is_dir():
+        raise DataError(f"{folder} has {others[0]} and no {base}, which holds the annotations of this task")
     masks_folder, root = _annotations_folder(folder, base)
     lists = [root / "ImageSets" / kind / f"{split}.txt"]
     if kind == "2016":
@@ -121,7 +132,7 @@ def find_annotations(
         lists = [root / "ImageSets" / ("2019" if split.startswith("test") else "2017") / f"{split}.txt"]
     listed_by = None if names else next((path for path in lists if path.is_file()), None)
     if names:
-        wanted = tuple(dict.fromkeys(names))
+        wanted = checked_names(names)
     elif listed_by is not None:
         wanted = _listed(listed_by)
     elif split != "val":
@@ -129,6 +140,26 @@ def find_annotations(
     else:
         wanted = tuple(folders(masks_folder))
     return collected(masks_folder, {name: files(masks_folder / name, _MASKS) for name in wanted}, listed_by, names)
+
+
+def find_frames(
+    root: Path, names: Sequence[str] = (), kind: Kind = "2017", split: Split = "test-dev"
+) -> dict[str, list[Path]]:
+    """Find the pictures of a split, or of the sequences named; annotations are not needed.
+
+    Raises:
+        DataError: no such folder or list, or a sequence without pictures.
+    """
+    if not (root / "JPEGImages").is_dir():
+        raise DataError(f"{root} has no JPEGImages; expected the root of a DAVIS package")
+    base = _inner(root / "JPEGImages", "480p")
+    year = "2019" if kind == "unsupervised" and split.startswith("test") else "2017"
+    wanted = checked_names(names) or _listed(_list_file(root, int(year), split, "480p"))
+    found = {name: files(base / name, _PICTURES) for name in wanted}
+    for name, paths in found.items():
+        if not paths:
+            raise DataError(f"{name} has no pictures: looked for JPEG or PNG files in {base / name}")
+    return found
 
 
 def _annotations_folder(folder: Path, base: str) -> tuple[Path, Path]:
@@ -171,10 +202,11 @@ def _list_file(root: Path, year: int, split: str, resolution: str) -> Path:
 def _listed(path: Path) -> tuple[str, ...]:
     """Read the names of sequences: one a line, or the file lists of the 2016 package, a picture and its mask a line."""
     names = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in read_lines(path):
         first = line.split(maxsplit=1)[0] if line.strip() else ""
         if first:
-            names.append(Path(first).parent.name if Path(first).suffix.lower() in _PICTURES else first)
+            name = Path(first).parent.name if Path(first).suffix.lower() in _PICTURES else first
+            names.append(check_name(name, str(path)))
     if not names:
         raise DataError(f"{path} names no sequence; expected one a line")
     return tuple(dict.fromkeys(names))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rotoscope.data.annotation_set import check_name, checked_names, read_lines
 from rotoscope.errors import DataError
 
 # The validation set: sequence to number of frames.
@@ -26,18 +27,20 @@ class MotsAnnotations:
         sequences: name to that file or folder, and the number of frames where it is known.
         listed_by: the sequence map, None where the folder or the standard validation set decides.
         left_out: sequences of the map without annotations.
+        standard: whether the benchmark's validation set was chosen, without a map.
     """
 
     folder: Path
     sequences: dict[str, tuple[Path, int | None]]
     listed_by: Path | None
     left_out: tuple[str, ...] = ()
+    standard: bool = False
 
 
 def find_annotations(folder: Path, names: Sequence[str] = ()) -> MotsAnnotations:
     """Find the annotations: `label_02/<sequence>.txt`, `instances_txt/...` `instances/<sequence>/*.png`, or here.
 
-    Without names the sequence map (`*seqmap*` beside them) decides, else the standard validation set, so far as it is
+    Without names the sequence map (`*seqmap*` beside them) decides, else the standard validation set where all of it is
     there, else all there are.
 
     Args:
@@ -54,20 +57,22 @@ def find_annotations(folder: Path, names: Sequence[str] = ()) -> MotsAnnotations
     if not there:
         raise DataError(f"{base} has no annotations: looked for 0002.txt and the like, or folders of PNG")
     listed_by = _map_file(base)
-    lengths = VALIDATION if listed_by is None else _lengths(listed_by)
+    lengths = {} if listed_by is None else _lengths(listed_by)
+    standard = listed_by is None and there.keys() >= VALIDATION.keys()
+    if standard:
+        lengths = VALIDATION
     if names:
-        wanted = tuple(dict.fromkeys(names))
+        wanted = checked_names(names)
         lost = [name for name in wanted if name not in there]
         if lost:
             raise DataError(f"{base} has no annotations of {', '.join(lost)}")
-    elif listed_by is not None:
-        wanted = tuple(lengths)
     else:
-        wanted = tuple(name for name in VALIDATION if name in there) or tuple(there)
+        wanted = tuple(lengths) or tuple(there)
     found = {name: (there[name], lengths.get(name)) for name in wanted if name in there}
     if not found:
         raise DataError(f"{base} has none of the sequences of {listed_by}: {', '.join(wanted)}")
-    return MotsAnnotations(base, found, listed_by, tuple(name for name in wanted if name not in there))
+    absent = tuple(name for name in wanted if name not in there)
+    return MotsAnnotations(base, found, listed_by, absent, standard and not names)
 
 
 def _annotated(base: Path) -> dict[str, Path]:
@@ -89,13 +94,15 @@ def _map_file(base: Path) -> Path | None:
 def _lengths(path: Path) -> dict[str, int]:
     """Read a sequence map: `0002 empty 000000 000232`, the last field being the last frame."""
     found = {}
-    for place, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for place, line in enumerate(read_lines(path), start=1):
         fields = line.split()
         if not fields:
             continue
-        if len(fields) != 4 or not fields[3].isdecimal():
-            raise DataError(f"line {place} of {path} is not 'sequence empty first last': {line[:60]!r}")
-        found[fields[0]] = int(fields[3]) + 1
+        if len(fields) != 4 or not fields[3].isdecimal() or len(fields[3]) > 9:
+            raise DataError(
+                f"line {place} of {path} is not 'sequence empty first last', the last frame a number: {line[:60]!r}"
+            )
+        found[check_name(fields[0], str(path))] = int(fields[3]) + 1
     if not found:
         raise DataError(f"{path} names no sequence")
     return found

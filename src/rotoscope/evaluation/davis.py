@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rotoscope.data.annotation_set import AnnotationSet
 from rotoscope.data.davis import Kind, find_annotations
 from rotoscope.errors import DataError
-from rotoscope.evaluation.report import Cell, Report, Request, Table
+from rotoscope.evaluation.report import Cell, Report, Request, Table, counted, same_place
 from rotoscope.metrics import davis16, davis17
 from rotoscope.metrics.statistics import Statistics, figures
 from rotoscope.render.plots import Bars, Panel, Panels
@@ -38,7 +38,8 @@ def evaluate_davis16(request: Request) -> Report:
     rows = [[one.name, *_cells(one.region_statistics, one.boundary_statistics)] for one in scores.sequences]
     count = f"mean of {len(rows)}"
     frames = sum(len(one.frames) for one in scores.sequences)
-    remarks = [f"{frames} frames scored, first and last of each sequence {_ends(keep)}", *_left_out(found)]
+    remarks = [f"{counted(frames, 'frame')} scored, first and last of each sequence {_ends(keep)}"]
+    remarks += [*_left_out(found), *same_place(found.folder, request.predictions)]
     for one in scores.sequences:
         remarks += _missing(one.name, one.missing)
         if one.rule == "above 128":
@@ -51,7 +52,9 @@ def evaluate_davis16(request: Request) -> Report:
         _files(request, figures(region, boundary), [(f"{row[0]}_1", row[2], row[5]) for row in rows]),
         {
             "sequences": _bars("DAVIS 2016, by sequence", rows, region, boundary),
-            "over-time": _over_time({one.name: (one.region, one.boundary) for one in scores.sequences}),
+            "over-time": _over_time(
+                "J and F over time", {one.name: (one.region, one.boundary) for one in scores.sequences}, keep
+            ),
         },
     )
 
@@ -81,39 +84,51 @@ def _several(request: Request, task: davis17.Task) -> Report:
         progress=lambda name: request.progress(name, len(found.sequences)),
     )
     region, boundary = scores.region_statistics, scores.boundary_statistics
-    rows: list[list[Cell]] = []
-    plain: list[tuple[str, Cell, Cell]] = []
-    for one in scores.sequences:
-        for item in one.objects:
-            cells = _cells(item.region_statistics, item.boundary_statistics)
-            proposal = [item.proposal] if task == "unsupervised" else []
-            rows.append([f"{one.name} {item.id}", *proposal, *cells])
-        ranked = sorted(one.objects, key=lambda item: item.proposal if request.official else item.id)
-        for place, item in enumerate(ranked, start=1):
-            plain.append((f"{one.name}_{place}", item.region_statistics.mean, item.boundary_statistics.mean))
-    columns = ("object", *(["proposal"] if task == "unsupervised" else []), *_COLUMNS)
-    last: list[Cell] = [f"mean of {len(rows)}", *([None] if task == "unsupervised" else [])]
+    proposals = ["proposal"] if task == "unsupervised" else []
+    rows = [_object_row(one, item, task) for one in scores.sequences for item in one.objects]
+    last: list[Cell] = [f"mean of {len(rows)}", *(None for _ in proposals)]
     title = f"DAVIS 2017, {task}"
     whole = [[one.name, *_cells(one.region_statistics, one.boundary_statistics)] for one in scores.sequences]
     report = davis17.as_json(scores)
     return Report(
         str(report["benchmark"]),
-        [Table(title, columns, rows, [[*last, *_cells(region, boundary)]])],
-        [*_protocol(scores), *_left_out(found), *_remarks_of(scores)],
+        [Table(title, ("object", *proposals, *_COLUMNS), rows, [[*last, *_cells(region, boundary)]])],
+        [*_protocol(scores), *_left_out(found), *_remarks_of(scores), *same_place(found.folder, request.predictions)],
         {**report, "left_out": list(found.left_out)},
-        _files(request, figures(region, boundary), plain),
+        _files(request, figures(region, boundary), _tool_rows(scores, request.official)),
         {
             "sequences": _bars(f"{title}, mean of the objects of each sequence", whole, region, boundary),
-            "over-time": _over_time({one.name: _of_objects(one) for one in scores.sequences}),
+            "over-time": _over_time(
+                "J and F over time, mean of the objects", {one.name: _of_objects(one) for one in scores.sequences}, keep
+            ),
         },
     )
 
 
+def _object_row(one: davis17.SequenceScores, item: davis17.ObjectScores, task: davis17.Task) -> list[Cell]:
+    proposal = [item.proposal] if task == "unsupervised" else []
+    return [f"{one.name} {item.id}", *proposal, *_cells(item.region_statistics, item.boundary_statistics)]
+
+
+def _tool_rows(scores: davis17.Davis17Scores, official: bool) -> list[tuple[str, Cell, Cell]]:
+    """Name, J and F of each object for the tool's file: in order of id, officially in that of the proposals."""
+    rows: list[tuple[str, Cell, Cell]] = []
+    for one in scores.sequences:
+        ranked = sorted(one.objects, key=lambda item: item.proposal) if official else one.objects
+        for place, item in enumerate(ranked, start=1):
+            rows.append((f"{one.name}_{place}", item.region_statistics.mean, item.boundary_statistics.mean))
+    return rows
+
+
 def _annotations(request: Request, kind: Kind) -> AnnotationSet:
     if request.split.startswith("test"):
+        if kind == "2016":
+            raise DataError(f"DAVIS 2016 has no split {request.split}; it has train and val")
+        name = "davis17" if kind == "2017" else "davis17-unsupervised"
         raise DataError(
-            f"the annotations of {request.split} are not public, only the benchmark's server can score it; "
-            "write its submission with: rotoscope export davis17 --predictions DIR --output FILE.zip"
+            f"the annotations of {request.split} are not public, only the benchmark's server can score it; write its "
+            f"submission with: rotoscope export {name} --split {request.split} --videos DAVIS --predictions DIR -o "
+            "FILE.zip"
         )
     return find_annotations(request.annotations, request.sequences, kind, request.split)
 
@@ -121,11 +136,11 @@ def _annotations(request: Request, kind: Kind) -> AnnotationSet:
 def _protocol(scores: davis17.Davis17Scores) -> Iterator[str]:
     frames = sum(len(one.frames) for one in scores.sequences)
     objects = sum(len(one.objects) for one in scores.sequences)
-    yield f"{frames} frames scored, first and last of each sequence {_ends(scores.keep_ends)}"
+    yield f"{counted(frames, 'frame')} scored, first and last of each sequence {_ends(scores.keep_ends)}"
     if scores.task == "unsupervised":
-        yield f"{objects} objects, each with the proposal that gives the best sum of mean J&F; void pixels left out"
+        yield f"{counted(objects, 'object')}, given the proposals with the best sum of mean J&F; void pixels left out"
     else:
-        yield f"{objects} objects, those of each sequence's first annotation; void pixels are background"
+        yield f"{counted(objects, 'object')}, those of each sequence's first annotation; void pixels are background"
 
 
 def _remarks_of(scores: davis17.Davis17Scores) -> Iterator[str]:
@@ -165,22 +180,23 @@ def _number(cell: Cell) -> float:
     return float(cell) if isinstance(cell, int | float) else float("nan")
 
 
-def _over_time(sequences: Mapping[str, tuple[Values, Values]]) -> Panels:
+def _over_time(title: str, sequences: Mapping[str, tuple[Values, Values]], keep_ends: bool) -> Panels:
     """Draw J and F of each frame, a panel a sequence."""
+    first = 0 if keep_ends else 1
     chosen = list(sequences.items())
     if len(chosen) > _PANELS:
         chosen = sorted(chosen, key=lambda item: float(item[1][0].min()))[:_PANELS]
     panels = [
         Panel(
             name,
-            {"J": (np.arange(region.size), region), "F": (np.arange(region.size), boundary)},
-            "frame scored",
+            {"J": (first + np.arange(region.size), region), "F": (first + np.arange(region.size), boundary)},
+            "frame",
             "score",
         )
         for name, (region, boundary) in chosen
     ]
     note = "" if len(chosen) == len(sequences) else f" (the {_PANELS} of {len(sequences)} with the lowest frames)"
-    return Panels(f"J and F over time{note}", panels)
+    return Panels(f"{title}{note}", panels)
 
 
 def _of_objects(one: davis17.SequenceScores) -> tuple[Values, Values]:
@@ -201,4 +217,4 @@ def _left_out(found: AnnotationSet) -> Iterator[str]:
 
 def _missing(name: str, frames: Sequence[str]) -> Iterator[str]:
     if frames:
-        yield f"{name}: {len(frames)} frames without prediction scored as empty"
+        yield f"{name}: {counted(len(frames), 'frame')} without prediction scored as empty"

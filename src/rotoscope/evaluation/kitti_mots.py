@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rotoscope.data.kitti_mots import MotsAnnotations, find_annotations
-from rotoscope.evaluation.report import Cell, Report, Request, Table
+from rotoscope.evaluation.report import Cell, Report, Request, Table, counted
 from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary_rows, toolkit_rows
 from rotoscope.metrics import kitti_mots
 from rotoscope.metrics.hota import ALPHAS
@@ -15,7 +15,7 @@ from rotoscope.metrics.kitti_mots import ClassScores, KittiMotsScores
 from rotoscope.render.plots import Bars
 
 _COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "sMOTSA", "MOTSA", "MOTSP", "IDS", "IDF1")
-_OLDER_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "MODSA", "recall", "prec.", "IDS", "frag", "MT", "ML")
+_OLDER_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "recall", "prec.", "IDS", "frag", "MT", "ML")
 
 
 def evaluate_kitti_mots(request: Request) -> Report:
@@ -65,6 +65,8 @@ def _class_json(scores: ClassScores) -> dict[str, object]:
 
 
 def _cells(scores: ClassScores) -> list[Cell]:
+    if not scores.tracking.counts.objects:
+        return [None] * len(_COLUMNS)  # nothing to find: no figure says anything
     hota, clear = scores.tracking.hota, scores.tracking.clear.figures()
     detection = [float(values.mean()) for values in (hota.hota, hota.det_a, hota.ass_a, hota.loc_a)]
     names = ("sMOTA", "MOTA", "MOTP", "IDSW")
@@ -74,7 +76,7 @@ def _cells(scores: ClassScores) -> list[Cell]:
 
 def _older_cells(scores: ClassScores) -> list[Cell]:
     older = scores.older.figures()
-    names = ("sMOTSA", "MOTSA", "MOTSP", "MODSA", "recall", "precision", "id_switches", "fragments", "MT", "ML")
+    names = ("sMOTSA", "MOTSA", "MOTSP", "recall", "precision", "id_switches", "fragments", "MT", "ML")
     return [value for name in names if not isinstance(value := older[name], np.ndarray)]
 
 
@@ -88,18 +90,20 @@ def _files(scores: KittiMotsScores) -> dict[str, Sequence[Sequence[Cell]]]:
 
 
 def _bars(scores: KittiMotsScores) -> Bars:
-    values = {
-        f"{name} HOTA": [float(one.classes[name].tracking.hota.hota.mean()) for one in scores.sequences]
-        for name in scores.classes
-    }
+    values = {f"{name} HOTA": [_hota_or_nan(one.classes[name]) for one in scores.sequences] for name in scores.classes}
     marks = {f"{name} HOTA": float(whole.tracking.hota.hota.mean()) for name, whole in scores.classes.items()}
     return Bars("KITTI-MOTS, by sequence", [one.name for one in scores.sequences], values, marks)
 
 
 def _remarks(found: MotsAnnotations, scores: KittiMotsScores) -> Iterator[str]:
     frames = sum(one.frames for one in scores.sequences)
-    listed = f"as {found.listed_by} lists them" if found.listed_by else "the sequences found"
-    yield f"{frames} frames of {len(scores.sequences)} sequences, {listed}; classes are scored apart"
+    listed = "those found"
+    if found.listed_by:
+        listed = f"as {found.listed_by} lists them"
+    elif found.standard:
+        listed = "the benchmark's validation set; others are there, --sequences or a sequence map names them"
+    sequences = counted(len(scores.sequences), "sequence")
+    yield f"{counted(frames, 'frame')} of {sequences}, {listed}; classes are scored apart"
     yield "detections that lie by more than half in a region to ignore, and match nothing, do not count"
     unknown = [name for name, (_, length) in found.sequences.items() if length is None]
     if unknown:
@@ -109,3 +113,8 @@ def _remarks(found: MotsAnnotations, scores: KittiMotsScores) -> Iterator[str]:
     empty = [one.name for one in scores.sequences if one.missing]
     if empty:
         yield f"no result, scored as without detections: {', '.join(empty)}"
+
+
+def _hota_or_nan(scores: ClassScores) -> float:
+    """HOTA, or NaN where there is nothing to find."""
+    return float(scores.tracking.hota.hota.mean()) if scores.tracking.counts.objects else float("nan")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rotoscope.files import write_whole
+from rotoscope.files import refuse_inside, write_whole
 from rotoscope.metrics.prediction_files import Missing
 from rotoscope.render.plots import Plot, draw, require_plotting
 
@@ -34,7 +34,7 @@ class Request:
         official: the official tool's exact numbers.
         dataset: of the saliency scores.
         resize: bring annotations to the size of the predictions (saliency).
-        minimum_score: below it results do not count in HOTA and its kin (YouTube-VIS, OVIS).
+        minimum_score: below it results do not count in HOTA and its kin (YouTube-VIS, OVIS); None for no bound.
         workers: processes that share the sequences.
         progress: called with the name of each sequence that is done, and the number of all.
     """
@@ -48,7 +48,7 @@ class Request:
     official: bool = False
     dataset: str = "davis16"
     resize: bool = False
-    minimum_score: float = 0.0
+    minimum_score: float | None = None
     workers: int = 1
     progress: Callable[[str, int], None] = lambda name, total: None
 
@@ -93,6 +93,29 @@ class Report:
     details: Mapping[str, object]
     files: Mapping[str, Sequence[Sequence[Cell]]]
     plots: Mapping[str, Plot]
+
+
+def counted(number: int, word: str) -> str:
+    """A number with its noun, in the plural where it is not one."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def refuse_inputs(places: Sequence[Path | None], request: Request) -> None:
+    """Refuse places for files that lie among what is scored.
+
+    Raises:
+        OutputError: which.
+    """
+    for place in places:
+        if place is not None:
+            refuse_inside(place, request.annotations, "annotations")
+            refuse_inside(place, request.predictions, "predictions")
+
+
+def same_place(annotations: Path, predictions: Path) -> list[str]:
+    """Remark that annotations were scored against themselves, where they were."""
+    same = annotations.resolve() == predictions.resolve()
+    return ["annotations and predictions are the same folder: the annotations scored themselves"] if same else []
 
 
 def write_json(report: Report, path: Path) -> list[Path]:

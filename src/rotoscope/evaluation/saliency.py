@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rotoscope.data import davis, fbms, visal
 from rotoscope.data.annotation_set import AnnotationSet
-from rotoscope.evaluation.report import Cell, Report, Request, Table
+from rotoscope.evaluation.report import Cell, Report, Request, Table, counted, same_place
 from rotoscope.metrics import saliency_files
 from rotoscope.metrics.saliency import Framewise, Pooled, SaliencyScores
 from rotoscope.render.plots import Bars, Panel, Panels
@@ -58,8 +58,15 @@ def evaluate_saliency(request: Request) -> Report:
             "sequences": Bars(
                 f"Saliency on {title}, by sequence",
                 [name for name, _, _ in parts],
-                {"max F": [pooled.max_f for _, pooled, _ in parts], "MAE": [pooled.mae for _, pooled, _ in parts]},
-                {"max F": whole.max_f, "MAE": whole.mae},
+                {"max F": [pooled.max_f for _, pooled, _ in parts]},
+                {"max F": whole.max_f},
+            ),
+            "error": Bars(
+                f"Mean absolute error on {title}, by sequence",
+                [name for name, _, _ in parts],
+                {"MAE": [pooled.mae for _, pooled, _ in parts]},
+                {"MAE": whole.mae},
+                limit=None,
             ),
         },
     )
@@ -80,18 +87,22 @@ def _remarks(request: Request, found: AnnotationSet, scores: SaliencyScores, who
         f"first and last annotated frame {_ends(request.keep_ends(protocol=True))} (3DC-Seg Table 5, D2Conv3D)"
     )
     yield (
-        "with ': frame by frame on stretched maps, beta^2 = 0.3, "
+        "columns marked ': frame by frame on stretched maps, beta^2 = 0.3, "
         f"first and last annotated frame {_ends(request.keep_ends(protocol=False))} (video-saliency benchmarks)"
     )
-    yield f"{frames} annotated frames, {whole.pixels} pixels pooled, {whole.foreground} of them foreground"
+    yield f"{counted(frames, 'annotated frame')}, {whole.pixels} pixels pooled, {whole.foreground} of them foreground"
     hard = [one.name for one in scores.sequences if one.hard]
     if hard:
         yield f"masks, not soft maps, so that only two thresholds differ: {', '.join(hard)}"
+    short = [one.name for one in scores.sequences if one.framewise(request.keep_ends(protocol=False)) is None]
+    if short:
+        yield f"too short for the columns marked ', once the ends are left out: {', '.join(short)}"
+    yield from same_place(found.folder, request.predictions)
     if found.left_out:
         yield f"left out, no annotations here: {', '.join(found.left_out)}"
     for one in scores.sequences:
         if one.missing:
-            yield f"{one.name}: {len(one.missing)} frames without prediction scored as empty"
+            yield f"{one.name}: {counted(len(one.missing), 'frame')} without prediction scored as empty"
 
 
 def _pooled_cells(pooled: Pooled) -> list[Cell]:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from rotoscope.errors import DataError, MaskError
 from rotoscope.masks.youtube_vis import ResultTrack, VideoSet, read_results, read_video_set
+from rotoscope.metrics.prediction_files import Missing
 
 _ANNOTATIONS = ("instances.json", "annotations.json", "train.json", "valid.json", "val.json", "test.json")
 _RESULTS = "results.json"
@@ -38,26 +39,31 @@ def read_annotations(place: Path) -> VideoSet:
         raise DataError(str(error)) from error
 
 
-def read_predictions(place: Path, truth: VideoSet) -> list[ResultTrack]:
+def read_predictions(place: Path, truth: VideoSet, missing: Missing = "error") -> list[ResultTrack]:
     """Read results: one file for all videos, a zip archive of it, or a folder.
 
     A folder holds `results.json`, or a file for each video that bears the video's name, as `rotoscope segment` writes
     them: the number of the video within is then that of the video of this name.
+
+    Args:
+        place: the file, archive or folder.
+        truth: the videos.
+        missing: whether a folder with a file for each video may lack some.
 
     Raises:
         DataError: no such file, a name that is no video's, or what is wrong with the content.
     """
     try:
         if place.is_dir():
-            return _of_folder(place, truth)
-        if place.suffix == ".zip":
+            return _of_folder(place, truth, missing)
+        if place.suffix.lower() == ".zip":
             return _of_archive(place)
         return read_results(place)
     except MaskError as error:
         raise DataError(str(error)) from error
 
 
-def _of_folder(place: Path, truth: VideoSet) -> list[ResultTrack]:
+def _of_folder(place: Path, truth: VideoSet, missing: Missing) -> list[ResultTrack]:
     if (place / _RESULTS).is_file():
         return read_results(place / _RESULTS)
     numbers: Mapping[str, int] = {video.name: number for number, video in truth.videos.items()}
@@ -69,6 +75,12 @@ def _of_folder(place: Path, truth: VideoSet) -> list[ResultTrack]:
         raise DataError(
             f"{place} has {lost[0]}, which is neither {_RESULTS} nor named like one of the {len(numbers)} videos "
             f"({', '.join(list(numbers)[:3])} ...)"
+        )
+    absent = sorted(numbers.keys() - {path.stem for path in files})
+    if absent and missing == "error":
+        raise DataError(
+            f"{place} has no file of {len(absent)} videos: {', '.join(absent[:5])}; write an empty list where nothing "
+            "was found, or count missing ones as empty"
         )
     return [replace(one, video_id=numbers[path.stem]) for path in files for one in read_results(path)]
 
@@ -82,5 +94,5 @@ def _of_archive(place: Path) -> list[ResultTrack]:
             path = Path(folder, _RESULTS)
             path.write_bytes(archive.read(names[0]))
             return read_results(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:  # RuntimeError: encrypted, or packed unknowably
         raise DataError(f"cannot read {place}: {error}") from error

@@ -30,7 +30,9 @@ def hota_over_alpha(classes: Mapping[str, Hota]) -> Panels:
     """Draw HOTA and its parts at each alpha, a panel a class."""
     panels = []
     for name, hota in classes.items():
-        lines = {"HOTA": hota.hota, "DetA": hota.det_a, "AssA": hota.ass_a, "LocA": hota.loc_a}
+        some = hota.tp > 0  # without a match AssA and LocA say nothing
+        ass_a, loc_a = (np.where(some, values, np.nan) for values in (hota.ass_a, hota.loc_a))
+        lines = {"HOTA": hota.hota, "DetA": hota.det_a, "AssA": ass_a, "LocA": loc_a}
         title = f"{name}: HOTA {hota.hota.mean():.3f}"
         panels.append(Panel(title, {key: (ALPHAS, values) for key, values in lines.items()}, "alpha", "score"))
     return Panels("HOTA over the IoU that a match needs", panels)

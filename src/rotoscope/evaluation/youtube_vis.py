@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rotoscope.errors import DataError
-from rotoscope.evaluation.report import Cell, Report, Request, Table
+from rotoscope.evaluation.report import Cell, Report, Request, Table, counted
 from rotoscope.evaluation.track_files import read_annotations, read_predictions
-from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, toolkit_rows
+from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary_rows, toolkit_rows
 from rotoscope.masks.youtube_vis import ResultTrack, VideoSet
 from rotoscope.metrics.track_ap import RECALLS, THRESHOLDS, Kind, TrackApScores, VideoCounts, score_tracks
 from rotoscope.metrics.tracking import averaged
@@ -37,7 +38,7 @@ def _evaluate(request: Request, benchmark: str, title: str) -> Report:
             f"submission with: rotoscope export {benchmark} --videos {request.annotations} --predictions ... --output "
             "FILE.zip"
         )
-    results = read_predictions(request.predictions, truth)
+    results = read_predictions(request.predictions, truth, request.missing)
     truth, results = _chosen(request, truth, results)
     unknown = [one for one in results if one.category_id not in truth.categories]
     if unknown and not request.official:
@@ -181,7 +182,9 @@ def _files(table: Table, truth: VideoSet, tracking: VideoTrackingScores) -> dict
     files: dict[str, Sequence[Sequence[Cell]]] = {"track_ap.csv": [table.columns, *table.rows, *table.totals]}
     for name, whole in tracking.classes.items():
         parts = [(video.name, tracking.videos[number][name].figures()) for number, video in truth.videos.items()]
-        files[f"{name.replace('/', '-')}_detailed.csv"] = toolkit_rows([*parts, ("COMBINED", whole.figures())])
+        stem = re.sub(r"[^\w. -]", "-", name)[:80]  # a name for a file
+        files[f"{stem}_detailed.csv"] = toolkit_rows([*parts, ("COMBINED", whole.figures())])
+        files[f"{stem}_summary.txt"] = summary_rows(whole.figures())
     return files
 
 
@@ -213,15 +216,16 @@ def _plots(
 
 def _remarks(request: Request, truth: VideoSet, results: Sequence[ResultTrack], scores: TrackApScores) -> Iterator[str]:
     frames = sum(video.frame_count for video in truth.videos.values())
-    yield f"{len(results)} results on {len(truth.videos)} videos, {frames} frames; AP at most 100 a video and category"
+    what = f"{counted(len(results), 'result')} on {counted(len(truth.videos), 'video')}, {counted(frames, 'frame')}"
+    yield f"{what}; AP takes at most 100 a video and category"
     silent = len(truth.videos.keys() - {one.video_id for one in results})
     if silent:
-        yield f"{silent} videos have no result"
+        yield f"{counted(silent, 'video')} without any result"
     if scores.unknown:
-        yield f"{scores.unknown} results of categories that the annotations do not list were passed over"
+        yield f"{counted(scores.unknown, 'result')} of categories that the annotations do not list were passed over"
     if scores.empty:
         yield f"annotations without a pixel, which nothing can match: {', '.join(map(str, scores.empty))}"
-    if request.minimum_score > 0:
+    if request.minimum_score is not None:
         yield f"HOTA and its kin count results of score {request.minimum_score:g} or more; AP counts all"
     else:
         yield "HOTA and its kin count every result, however low its score; --minimum-score sets a bound"

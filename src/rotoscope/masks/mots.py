@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,11 +13,13 @@ from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
 from rotoscope.masks.davis import png_files
 from rotoscope.masks.label_map import from_objects, read_label_png, to_masks
-from rotoscope.masks.run_length import encode, from_string, merge, to_string
+from rotoscope.masks.run_length import encode, from_string, intersection, merge, to_string
 from rotoscope.types import ObjectMask, RunLength, Track
 
 KITTI_CLASSES: Mapping[str, int] = MappingProxyType({"car": 1, "pedestrian": 2, "ignore": 10})
+_IGNORE = "ignore"  # regions that do not count; they may overlap each other, and share an id
 _IDS_PER_CLASS = 1000
+_DIGITS = 9  # of a number; no frame, id or size has more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +78,7 @@ def read_mots(path: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> list[Tr
     for index, masks in read_mots_frames(path, classes).items():
         for one in masks:
             track = tracks.setdefault((one.id, one.category), Track(one.id, names[one.category]))
-            track.masks[index] = one.mask
+            track.masks[index] = merge((track.masks[index], one.mask)) if index in track.masks else one.mask
     return [tracks[key] for key in sorted(tracks)]
 
 
@@ -86,18 +90,27 @@ def read_mots_frames(path: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> 
             frame, masks of one frame that overlap, or masks of different sizes.
     """
     try:
-        lines = path.read_text("ascii").splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("ascii").splitlines()
     except OSError as error:
         raise MaskError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise MaskError(f"{path} is no MOTS text: it holds bytes outside ASCII") from error
+        place = error.object[: error.start].count(b"\n") + 1
+        raise MaskError(f"line {place} of {path} holds a byte outside ASCII, which no MOTS text has") from error
     frames: dict[int, list[MotsMask]] = {}
     for place, line in enumerate(lines, start=1):
         if line.strip():
             _take(line, f"line {place} of {path}", classes, frames)
+    ignore = classes.get(_IGNORE)
     for index, masks in frames.items():
         if _overlap([one.mask for one in masks]):
-            raise MaskError(f"masks of frame {index} in {path} overlap; MOTS gives a pixel to one object at most")
+            pairs = (pair for pair in combinations(masks, 2) if intersection(pair[0].mask, pair[1].mask))
+            pair = next((pair for pair in pairs if not pair[0].category == pair[1].category == ignore), None)
+            if pair is None:
+                continue
+            raise MaskError(
+                f"{pair[1].where}: on frame {index} the mask of id {pair[1].id} overlaps that of id {pair[0].id} "
+                f"({pair[0].where.partition(' of ')[0]}); MOTS gives a pixel to one object at most"
+            )
     return frames
 
 
@@ -109,13 +122,17 @@ def read_mots_pngs(folder: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> 
     """
     frames: dict[int, list[MotsMask]] = {}
     for path in png_files(folder):
-        if not path.stem.isdecimal():
+        if not path.stem.isdecimal() or len(path.stem) > _DIGITS:
             raise MaskError(f"{path} is not named by its frame's number, such as 000000.png")
+        if int(path.stem) in frames:
+            raise MaskError(f"{path} and another file of {folder} are both of frame {int(path.stem)}; remove the one")
         masks = frames.setdefault(int(path.stem), [])
         for number, mask in to_masks(read_label_png(path)).items():
             category = number // _IDS_PER_CLASS
             if category not in classes.values():
-                raise MaskError(f"{path} holds the id {number}, of class {category}; expected one of {_known(classes)}")
+                raise MaskError(
+                    f"{path} holds the id {number}; ids are class * 1000 + number, and classes {_known(classes)}"
+                )
             masks.append(MotsMask(number, category, encode(mask), str(path)))
     return {index: masks for index, masks in frames.items() if masks}
 
@@ -144,7 +161,7 @@ def _overlap(masks: Sequence[RunLength]) -> bool:
 
 def _take(line: str, where: str, classes: Mapping[str, int], frames: dict[int, list[MotsMask]]) -> None:
     fields = line.split()
-    if len(fields) != 6 or not all(field.isdecimal() for field in fields[:5]):
+    if len(fields) != 6 or not all(field.isdecimal() and len(field) <= _DIGITS for field in fields[:5]):
         raise MaskError(f"{where} is not 'frame id class height width code'; found {len(fields)} fields: {line[:60]!r}")
     index, number, category, height, width = (int(field) for field in fields[:5])
     if category not in classes.values():
@@ -154,7 +171,7 @@ def _take(line: str, where: str, classes: Mapping[str, int], frames: dict[int, l
     except MaskError as error:
         raise MaskError(f"{where}: {error}") from error
     others = frames.setdefault(index, [])
-    if any(other.id == number for other in others):
+    if category != classes.get(_IGNORE) and any(other.id == number for other in others):
         raise MaskError(f"{where} gives id {number} a second mask on frame {index}; ids are unique within a frame")
     if others and others[0].mask.size != mask.size:
         raise MaskError(f"{where} has a mask of {mask.size}, others of frame {index} are {others[0].mask.size}")

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
-from rotoscope.masks.scanlines import read_plain
+from rotoscope.masks.scanlines import PlainPng, read_plain
 
 _RUN_LENGTHS = 3  # zlib's Z_RLE: on masks as small as full deflate, at a fraction of the time
 _GREYS_16 = ("I;16", "I;16B", "I;16L", "I")
@@ -106,7 +106,7 @@ def read_png(path: Path, formats: Collection[str] = ("PNG",)) -> StoredMap:
     """
     try:
         data = path.read_bytes()
-        plain = read_plain(data)
+        plain = _read_plain(path, data)
         if plain is not None:
             is_grey = plain.palette is None or _is_ramp(plain.palette)
             return StoredMap(plain.values, "grey" if is_grey else "labels")
@@ -117,8 +117,17 @@ def read_png(path: Path, formats: Collection[str] = ("PNG",)) -> StoredMap:
         raise MaskError(f"there is no mask file {path}") from error
     except UnidentifiedImageError as error:
         raise MaskError(f"{path} is no picture; expected a PNG of ids") from error
-    except (OSError, SyntaxError) as error:  # pillow reports some damaged PNG as SyntaxError
+    except MaskError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # pillow's words for damage
         raise MaskError(f"cannot read {path}: {error}; write the file again") from error
+
+
+def _read_plain(path: Path, data: bytes) -> PlainPng | None:
+    try:
+        return read_plain(data)
+    except MaskError as error:
+        raise MaskError(f"{path} is damaged: {error}; write the file again") from error
 
 
 def _encoded(image: Image.Image) -> bytes:

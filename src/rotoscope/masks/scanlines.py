@@ -7,22 +7,26 @@ to pillow. With the package `zlib-ng` installed inflating takes a tenth of the t
 
 from __future__ import annotations
 
+import importlib
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    from zlib_ng.zlib_ng import crc32 as _crc32
-    from zlib_ng.zlib_ng import decompress as _inflate
-except ImportError:
-    _crc32, _inflate = zlib.crc32, zlib.decompress
+from rotoscope.errors import MaskError
+
+_library: Any = zlib
+with suppress(ImportError):
+    _library = importlib.import_module("zlib_ng.zlib_ng")
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
+_LARGEST = 1 << 27  # pixels; beyond, pillow decides
 _PLAIN = ((8, 0, 0, 0, 0), (8, 3, 0, 0, 0))  # depth, colour type (grey, palette), compression, filter, interlace
 
 
@@ -40,7 +44,11 @@ class PlainPng:
 
 
 def read_plain(data: bytes) -> PlainPng | None:
-    """Read a PNG file of the plain kind; None for any other file and for a damaged one, which pillow can tell about."""
+    """Read a PNG file of the plain kind; None for any other file, and for one whose chunks are damaged.
+
+    Raises:
+        MaskError: the file is whole, but holds other than its header announces.
+    """
     if not data.startswith(_SIGNATURE):
         return None
     header: tuple[int, ...] = ()
@@ -59,6 +67,8 @@ def read_plain(data: bytes) -> PlainPng | None:
         ended = ended or kind == b"IEND"
     if header[2:] not in _PLAIN or not ended or (header[3] == 3) != (palette is not None):
         return None
+    if header[0] * header[1] > _LARGEST:
+        return None
     values = _unfiltered(b"".join(parts), header[1], header[0])
     return None if values is None else PlainPng(values, palette)
 
@@ -72,22 +82,21 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         end = place + 8 + length
         if end + 4 > len(data):
             return
-        if _crc32(view[place + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+        if _library.crc32(view[place + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             return
         yield data[place + 4 : place + 8], view[place + 8 : end]
         place = end + 4
 
 
 def _unfiltered(packed: bytes, height: int, width: int) -> NDArray[np.uint8] | None:
-    """Inflate and undo the filters "none", "sub" and "up"; None where others are in use or the data are damaged."""
+    """Inflate and undo the filters "none", "sub" and "up"; None where others are in use."""
+    size = height * (width + 1)
     try:
-        data = _inflate(packed)
-    except Exception as error:  # each library has an error class of its own
-        if type(error).__name__ not in ("error", "ZlibError"):
-            raise
-        return None
-    if len(data) != height * (width + 1) or not data:
-        return None
+        data: bytes = _library.decompressobj().decompress(packed, size + 1)
+    except _library.error as error:
+        raise MaskError(f"its pixels are damaged ({error})") from error
+    if len(data) != size or not size:
+        raise MaskError(f"it announces {width}x{height} pixels and holds {len(data) / (width + 1):.4g} lines of them")
     lines = np.frombuffer(data, np.uint8).reshape(height, width + 1)
     filters = lines[:, 0]
     first, kinds = int(filters[0]), int(filters.max())

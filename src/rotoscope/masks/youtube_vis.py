@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypedDict, TypeGuard, TypeVar
 
 from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
@@ -202,6 +202,12 @@ def read_video_set(path: Path) -> VideoSet:
         raise MaskError(f"{path} is no annotation file: expected an object with 'videos' and 'categories'")
     videos = {video.id: video for video in _unique(path, "videos", content, _video)}
     categories = dict(_unique(path, "categories", content, _category))
+    if not categories:
+        raise MaskError(f"{path} lists no category; expected at least one")
+    for what, names in (("videos", [one.name for one in videos.values()]), ("categories", [*categories.values()])):
+        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if twice is not None:
+            raise MaskError(f"{path} has two {what} named {twice!r}; names tell them apart in reports and files")
     if content.get("annotations") is None:
         return VideoSet(videos, categories, None)
     tracks: dict[int, list[AnnotatedTrack]] = {}
@@ -244,9 +250,14 @@ class _Record:
 
     def number(self, key: str) -> float:
         value = self.entry.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise MaskError(f"{self.where} needs a number '{key}', found {value!r}")
+        if not _is_number(value):
+            raise MaskError(f"{self.where} needs a number '{key}', found {str(value)[:40]}")
         return float(value)
+
+    def name(self, key: str, instead: str) -> str:
+        """A name that can be printed; characters that no text may hold become question marks."""
+        text = str(self.entry.get(key, instead)).encode("utf-8", "replace").decode()
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
 
     def masks(self) -> tuple[int, dict[int, RunLength]]:
         """Number of frames, and frame index to mask."""
@@ -300,9 +311,18 @@ def _json(path: Path) -> object:
         content: object = json.loads(path.read_bytes())
     except OSError as error:
         raise MaskError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise MaskError(f"{path} is no JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise MaskError(f"{path} is no JSON: {error}; write the file again") from error
     return content
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _label(found: ResultTrack, names: Mapping[int, str] | None) -> str:
@@ -339,21 +359,35 @@ def _video(record: _Record) -> Video:
     names = tuple(str(name) for name in files) if isinstance(files, list) else ()
     number = record.whole("id")
     folder = names[0].rpartition("/")[0] if names else ""
+    folder = _Record({"name": folder}, record.where).name("name", "")
     length = record.whole("length") if "length" in record.entry else len(names)
     return Video(number, folder or str(number), record.whole("width"), record.whole("height"), length, names)
 
 
 def _category(record: _Record) -> tuple[int, str]:
-    return record.whole("id"), str(record.entry.get("name", record.whole("id")))
+    number = record.whole("id")
+    return number, record.name("name", str(number))
 
 
 def _annotation(record: _Record) -> AnnotatedTrack:
     count, masks = record.masks()
-    stated = record.entry.get("areas")
-    if isinstance(stated, list):
-        areas = tuple(float(area) for area in stated if isinstance(area, int | float))
-    else:
-        areas = tuple(float(mask.area) for mask in masks.values())
-    crowd = bool(record.entry.get("iscrowd", 0))
+    crowd = record.entry.get("iscrowd", 0)
+    if crowd not in (0, 1):
+        raise MaskError(f"{record.where} needs 0 or 1 as 'iscrowd', found {crowd!r}")
+    stated = _areas(record, count)
+    areas = tuple(float(mask.area) for mask in masks.values()) if stated is None else stated
     numbers = record.whole("id"), record.whole("video_id"), record.whole("category_id")
-    return AnnotatedTrack(*numbers, crowd, count, masks, areas)
+    return AnnotatedTrack(*numbers, bool(crowd), count, masks, areas)
+
+
+def _areas(record: _Record, count: int) -> tuple[float, ...] | None:
+    """The areas that a record states, null left out; None where it states none."""
+    stated = record.entry.get("areas")
+    if stated is None:
+        return None
+    if not isinstance(stated, list) or len(stated) != count:
+        raise MaskError(f"{record.where} needs a list 'areas' of {count}, one for each segmentation")
+    known = [area for area in stated if area is not None]
+    if not all(_is_number(area) and area >= 0 for area in known):
+        raise MaskError(f"{record.where} has an area that is no number of pixels: {str(known)[:60]}")
+    return tuple(float(area) for area in known)

@@ -144,7 +144,7 @@ class _Following:
             partly_tracked=at_least_partly - mostly,
             mostly_lost=sequence.truths - at_least_partly,
             fragments=int(np.maximum(self._taken_up - 1, 0).sum()),
-            frames=len(sequence.frames),
+            frames=sequence.length,
             overlap=self._overlap,
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import DataError
-from rotoscope.metrics.foreground import PredictionRule, Rule, annotated, read, void_is_marked
+from rotoscope.metrics.foreground import VOID, PredictionRule, Rule, annotated, read, void_is_marked
 from rotoscope.metrics.prediction_files import Missing, SequenceFiles, evaluated_frames, match_files, same_size
 from rotoscope.metrics.region_boundary import TOLERANCE, region_and_boundary
 from rotoscope.metrics.statistics import Statistics, figures, mean_statistics, summarise
@@ -193,6 +193,8 @@ def _score_frame(
         return {"not 0": empty, "above 128": empty}
     stored = read(path)
     same_size(path, stored.values.shape, truth_path, truth.shape)
+    if stored.values.dtype != np.uint8 and int(stored.values.max()) > VOID:
+        raise DataError(f"{path} has 16 bits and numbers up to {stored.values.max()}; write masks as 8-bit PNG")
     known: dict[int, tuple[float, float]] = {}
     scores: dict[Rule, tuple[float, float]] = {}
     for reading, mask in rule.readings(stored).items():

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import DataError
 from rotoscope.masks.label_map import LabelMap, is_binary_0_255
-from rotoscope.metrics.foreground import VOID, read
+from rotoscope.metrics.foreground import LARGEST_LABEL, VOID, read
 from rotoscope.metrics.prediction_files import Missing, SequenceFiles, evaluated_frames, match_files, same_size
 from rotoscope.metrics.region_boundary import TOLERANCE, object_scores
 from rotoscope.metrics.statistics import Statistics, figures, mean_statistics, summarise
@@ -316,10 +316,16 @@ def _score_files(job: tuple[SequenceFiles, Task]) -> SequenceScores:
 
 
 def _count_objects(first: Path) -> int:
-    labels = read(first).values
+    stored = read(first)
+    labels = stored.values
     if is_binary_0_255(labels):
         raise DataError(
             f"{first} holds 0 and 255: an annotation of DAVIS 2016 where ids of objects are expected; "
             "give the annotations of the 2017 or 2019 package, or score with davis16"
         )
-    return object_count(labels)
+    if stored.values.dtype != np.uint8:
+        raise DataError(f"{first} has 16 bits; DAVIS's annotations are palette PNG with ids of 8 bits")
+    count = object_count(labels)
+    if stored.kind == "grey" and count > LARGEST_LABEL:
+        raise DataError(f"{first} holds levels of grey up to {count} where ids of objects are expected")
+    return count

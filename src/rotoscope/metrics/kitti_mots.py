@@ -122,13 +122,19 @@ def combined(sequences: Sequence[SequenceScores]) -> dict[str, ClassScores]:
 
 
 def result_of(predictions: Path, name: str) -> Path | None:
-    """Find a sequence's result: a text file, or a folder of PNG."""
+    """Find a sequence's result: a text file, or a folder of PNG.
+
+    Raises:
+        DataError: there are several.
+    """
+    found: list[Path] = []
     for folder in (predictions, predictions / "data"):
-        if (folder / f"{name}.txt").is_file():
-            return folder / f"{name}.txt"
-        if (folder / name).is_dir() and any((folder / name).glob("*.png")):
-            return folder / name
-    return None
+        text, pictures = folder / f"{name}.txt", folder / name
+        found += [text] if text.is_file() else []
+        found += [pictures] if pictures.is_dir() and any(pictures.glob("*.png")) else []
+    if len(found) > 1:
+        raise DataError(f"sequence {name} has two results, {found[0]} and {found[1]}; remove the one")
+    return found[0] if found else None
 
 
 def read_frames(path: Path) -> dict[int, list[MotsMask]]:
@@ -202,7 +208,7 @@ def _score_class(truths: FrameMasks, predictions: FrameMasks, frames: int, categ
     kept: list[tuple[list[int], list[int], NDArray[np.float64]]] = []
     full: list[tuple[list[int], list[int], NDArray[np.float64]]] = []
     inside: list[Flags] = []
-    for index in range(frames):
+    for index in sorted(truths.keys() | predictions.keys()):
         own = [one for one in truths.get(index, ()) if one.category == category]
         found = [one for one in predictions.get(index, ()) if one.category == category]
         lines, other_lines = [of_mask(one.mask) for one in own], [of_mask(one.mask) for one in found]
@@ -216,7 +222,7 @@ def _score_class(truths: FrameMasks, predictions: FrameMasks, frames: int, categ
             (ids, [number for number, stay in zip(other_ids, stays, strict=True) if stay], similarity[:, stays])
         )
         inside.append(ignorable)
-    return ClassScores(TrackingScores.of(numbered(kept)), OlderMots.of(numbered(full), inside))
+    return ClassScores(TrackingScores.of(numbered(kept, frames)), OlderMots.of(numbered(full, frames), inside))
 
 
 def _inside(lines: Sequence[Intervals], regions: Sequence[MotsMask]) -> Flags:

@@ -62,7 +62,7 @@ class OlderMots:
 
         Args:
             sequence: with all detections, those of ignore regions too.
-            inside: (m,) bool for every frame, detections that lie in an ignore region by more than half.
+            inside: (m,) bool for every frame listed, detections that lie in an ignore region by more than half.
         """
         matched = np.full((sequence.truths, len(sequence.frames)), _NONE)  # the track that each object has
         present = np.zeros(matched.shape, np.bool_)
@@ -78,6 +78,7 @@ class OlderMots:
             pairs = frame.similarity[rows, columns]
             overlap += float(pairs.sum())
             frame_overlap += float(pairs.mean()) if pairs.size else 1.0
+        frame_overlap += sequence.length - len(sequence.frames)  # those without any object or detection
         tp, fp, ignored = counts.tolist()
         share = np.array([(line[there] != _NONE).mean() for line, there in zip(matched, present, strict=True)])
         lines = [line[there].tolist() for line, there in zip(matched, present, strict=True)]
@@ -93,7 +94,7 @@ class OlderMots:
             partly_tracked=sequence.truths - mostly - lost,
             mostly_lost=lost,
             tracks=sequence.predictions,
-            frames=len(sequence.frames),
+            frames=sequence.length,
             overlap=overlap,
             frame_overlap=frame_overlap,
         )

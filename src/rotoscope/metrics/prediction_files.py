@@ -166,8 +166,13 @@ def _number(stem: str) -> int | None:
 def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
-    return {path.stem: path for path in files}
+    listed = (path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in listed if path.is_file()):
+        if path.stem in found:
+            raise DataError(f"{found[path.stem]} and {path.name} are both of frame {path.stem}; remove the one")
+        found[path.stem] = path
+    return found
 
 
 def _refuse_jpeg(folder: Path, stems: Sequence[str]) -> None:

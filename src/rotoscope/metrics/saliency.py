@@ -212,14 +212,15 @@ def pooled_probabilities(truth: NDArray[np.bool_], probability: NDArray[np.float
 
 def framewise_levels(counted: Histograms) -> Framewise:
     """Score one frame from its (2, 256) histogram."""
-    levels = np.arange(LEVELS) / (LEVELS - 1)
     there = np.flatnonzero(counted.sum(axis=0))
-    low, high = levels[there[0]], levels[there[-1]]
-    stretched = (levels - low) / (high - low) if high > low else levels
     pixels, foreground = counted[:, there].sum(axis=0), counted[_FORE, there]
-    stretched = stretched[there]
-    mean = float((stretched * pixels).sum() / pixels.sum())
-    above = stretched >= min(1.0, 2 * mean)
+    low, high = int(there[0]), int(there[-1])
+    base, span = (low, high - low) if high > low else (0, LEVELS - 1)
+    steps_up = there - base  # of `span`: the stretched map in whole numbers
+    levels = there / (LEVELS - 1)
+    stretched = (levels - levels[0]) / (levels[-1] - levels[0]) if high > low else levels  # rounded as the tool rounds
+    # At least twice the mean, or 1: compared in whole numbers, for the threshold often falls right on a level.
+    above = steps_up * pixels.sum() >= np.minimum(span * pixels.sum(), 2 * (steps_up * pixels).sum())
     adaptive = _f_beta(foreground[above].sum(), pixels[above].sum(), foreground.sum())
     # The field's tool counts by whole levels of the stretched map, rounded down.
     steps = (stretched * (LEVELS - 1)).astype(np.int64)

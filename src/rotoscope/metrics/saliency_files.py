@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rotoscope.errors import DataError
+from rotoscope.masks.label_map import present
 from rotoscope.masks.png import StoredMap
-from rotoscope.metrics.foreground import LEVEL, read
+from rotoscope.metrics.foreground import LARGEST_LABEL, LEVEL, VOID, read
 from rotoscope.metrics.prediction_files import Missing, SequenceFiles, match_files, same_size
 from rotoscope.metrics.saliency import LEVELS, Histograms, SaliencyScores, SequenceSaliency, histogram
 from rotoscope.metrics.workers import Progress, score_all
@@ -92,13 +94,19 @@ def _count(job: _Job) -> SequenceSaliency:
     if ones:
         for table in tables:
             table[..., LEVELS - 1], table[..., 1] = table[..., 1], 0
-    return SequenceSaliency(files.name, names, tables[0], tables[1], absent, hard or ones)
+    return SequenceSaliency(files.name, names, tables[0], tables[1], absent, highest > 0 and (hard or ones))
 
 
 def _levels(path: Path, stored: StoredMap) -> tuple[NDArray[np.uint8], bool]:
     """Give the levels of a soft map, or 0 and 255 for a mask; and which it is."""
     values = stored.values
     if stored.kind == "labels":
+        ids = present(values)
+        if ids.size and (ids.size > LARGEST_LABEL or int(ids[-1]) > VOID):
+            raise DataError(
+                f"{path} holds {ids.size} numbers up to {ids[-1]}, neither a mask nor an 8-bit grey map; write "
+                "foreground probabilities as grey PNG of 8 bits, 255 = certain"
+            )
         return np.where(values != 0, np.uint8(LEVELS - 1), np.uint8(0)), True
     levels = values.astype(np.uint8, copy=False)  # grey files have 8 bits at most
     return levels, bool(((levels == 0) | (levels == LEVELS - 1)).all())

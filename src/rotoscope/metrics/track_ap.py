@@ -218,6 +218,8 @@ def track_ious(
     joint = np.array([[a.area + b.area for b in others] for a in lines], np.int64).reshape(shared.shape) - shared
     found = np.full(shared.shape, math.nan if official else 0.0)
     np.divide(shared, joint, out=found, where=joint > 0)
+    absent, others_absent = (np.array([not one.masks for one in side], np.bool_) for side in (results, truths))
+    found[absent[:, None] & others_absent] = 0  # null on every frame: there the evaluator ends
     return found
 
 
@@ -259,6 +261,11 @@ def _check(job: _Job) -> None:
             )
     for track in job.truths:
         check_size(track.masks, job.video, f"annotation {track.id}")
+        if not job.official and track.frame_count != job.video.frame_count:
+            raise DataError(
+                f"annotation {track.id} has {track.frame_count} frames, video {job.video.id} ({job.video.name}) has "
+                f"{job.video.frame_count}; annotate each frame, with null where the object is absent"
+            )
 
 
 def _score_video(job: _Job) -> _Scored:
@@ -311,9 +318,9 @@ def _match(
                 taken[place] = True
                 chosen[level, row] = order[place]
     matched = chosen >= 0
+    met_ignored = matched & outside[chosen] if len(truths) else np.zeros(shape, np.bool_)
     if official:  # an id of 0 is read as "no match"
         matched &= ~np.isin(chosen, [place for place, one in enumerate(truths) if one.id == 0])
-    met_ignored = matched & outside[chosen] if len(truths) else np.zeros(shape, np.bool_)
     ignored = met_ignored | (~matched & ((areas < low) | (areas > high)))
     scores = np.array([result.score for result in results], np.float64)
     category = results[0].category_id if results else truths[0].category_id

@@ -35,14 +35,16 @@ class SequenceTracks:
     """One class of one sequence.
 
     Attributes:
-        frames: all of them, empty ones too.
+        frames: those with an object or a detection, in order; empty ones may be left out.
         truths: number of tracks.
         predictions: number of tracks.
+        length: number of frames, empty ones too.
     """
 
     frames: tuple[FrameTracks, ...]
     truths: int
     predictions: int
+    length: int
 
     @property
     def objects(self) -> int:
@@ -103,11 +105,14 @@ class Counts:
         }
 
 
-def numbered(frames: Iterable[tuple[Sequence[int], Sequence[int], Similarity]]) -> SequenceTracks:
+def numbered(
+    frames: Iterable[tuple[Sequence[int], Sequence[int], Similarity]], length: int | None = None
+) -> SequenceTracks:
     """Number the tracks of a sequence anew, from 0 in order of id, so that scores can be kept in arrays.
 
     Args:
-        frames: ids of the objects, ids of the detections, (n, m) similarity, for every frame.
+        frames: ids of the objects, ids of the detections, (n, m) similarity, for every frame that has any.
+        length: number of frames of the sequence; as many as given, without it.
     """
     listed = list(frames)
     truths = {number: place for place, number in enumerate(sorted({one for ids, _, _ in listed for one in ids}))}
@@ -117,12 +122,14 @@ def numbered(frames: Iterable[tuple[Sequence[int], Sequence[int], Similarity]]) 
             FrameTracks(
                 np.array([truths[one] for one in ids], np.intp),
                 np.array([others[one] for one in other_ids], np.intp),
-                similarity,
+                # The toolkit's order in memory: sums then round alike, and ties in the assignment fall alike.
+                np.asfortranarray(similarity),
             )
             for ids, other_ids, similarity in listed
         ),
         len(truths),
         len(others),
+        len(listed) if length is None else length,
     )
 
 

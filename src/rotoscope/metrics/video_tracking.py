@@ -44,7 +44,7 @@ def score_tracking(
     truth: VideoSet,
     results: Iterable[ResultTrack],
     *,
-    minimum_score: float = 0.0,
+    minimum_score: float | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> VideoTrackingScores:
@@ -53,7 +53,7 @@ def score_tracking(
     Args:
         truth: with annotations.
         results: those of categories that the set does not have are passed over.
-        minimum_score: results of a lower score do not count.
+        minimum_score: results of a lower score do not count; all do without it.
         workers: see `workers.score_all`.
         progress: called with the name of each video that is done.
 
@@ -68,7 +68,7 @@ def score_tracking(
         if result.video_id not in by_video:
             raise DataError(f"{result.where} is of video {result.video_id}, which the annotations do not list")
         check_size(result.masks, truth.videos[result.video_id], result.where)
-        if result.score >= minimum_score:
+        if minimum_score is None or result.score >= minimum_score:
             by_video[result.video_id].append(result)
     jobs = [
         _Job(video, truth.categories, tuple(truth.tracks.get(number, ())), tuple(by_video[number]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -55,6 +56,9 @@ def _results(score: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
     if workers == 1:
         yield from map(score, jobs)
         return
-    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang. Ctrl-C reaches the workers too
+    # and ends them without a word: the parent speaks.
+    interrupt = (signal.SIGINT, signal.SIG_DFL)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=signal.signal, initargs=interrupt) as pool:
         yield from pool.map(score, jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_FRACTIONS = ("recall", "threshold", "alpha")  # axes from 0 to 1
+_LONGEST = 40  # letters of a name
 _COLUMN = 0.34  # inches of height for a bar
 _LINE_COLOURS = ("#1f6feb", "#d1495b", "#2a9d5c", "#e09f1f", "#7b4fc9", "#148a9c", "#8c6d46", "#5c6670")
 
@@ -31,13 +34,15 @@ class Bars:
         title: what they show.
         labels: of the groups, from above.
         values: name of a bar to its value in each group; NaN for none.
-        marks: name to a value drawn as a line through all groups, such as the mean.
+        marks: name of a bar to its value over all groups, drawn as a line through them; NaN for none.
+        limit: where the axis ends, None for where the values do.
     """
 
     title: str
     labels: Sequence[str]
     values: Mapping[str, Sequence[float]]
     marks: Mapping[str, float]
+    limit: float | None = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,12 @@ def draw(plot: Plot, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     require_plotting()
-    figure = _bars(plot) if isinstance(plot, Bars) else _panels(plot)
-    with writing(path) as temporary:
+    from matplotlib import rc_context
+
+    # Names are drawn as they are, a dollar sign is no formula; letters that the font lacks become boxes.
+    with writing(path) as temporary, rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure = _bars(plot) if isinstance(plot, Bars) else _panels(plot)
         figure.savefig(temporary, dpi=110, facecolor="white")
 
 
@@ -127,19 +136,19 @@ def _bars(plot: Bars) -> Figure:
         axes.barh(offsets, np.nan_to_num(heights), thick * 0.92, label=name, color=colour)
         for offset, value in zip(offsets, heights, strict=True):
             if not math.isnan(value):
-                text = axes.text(
-                    max(value, 0.0) + 0.008, offset, f"{value:.3f}", va="center", fontsize=7, color="#444444"
-                )
+                text = axes.text(max(value, 0.0), offset, f" {value:.3f}", va="center", fontsize=7, color="#444444")
                 text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
-        if name in plot.marks:
-            mean = plot.marks[name]
-            axes.axvline(mean, color=colour, linestyle="--", linewidth=1, label=f"mean {name} {mean:.3f}", zorder=0)
-    axes.set_yticks(places, plot.labels)
-    axes.invert_yaxis()
-    lowest = min(
-        (float(np.nanmin(values)) for values in plot.values.values() if np.isfinite(values).any()), default=0.0
-    )
-    axes.set_xlim(min(0.0, lowest), 1.08)
+        whole = plot.marks.get(name, math.nan)
+        if not math.isnan(whole):
+            axes.axvline(
+                whole, color=colour, linestyle="--", linewidth=1, label=f"{name} of all: {whole:.3f}", zorder=0
+            )
+    axes.set_yticks(places, [_short(label) for label in plot.labels])
+    axes.set_ylim(max(groups, 1) - 0.4, -0.6)
+    drawn = np.array([np.asarray(bars, np.float64) for bars in plot.values.values()]).ravel()
+    known = drawn[np.isfinite(drawn)]
+    lowest, highest = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+    axes.set_xlim(lowest, 1.08 * (plot.limit or highest or 1.0))
     _plain(axes)
     found, labels = axes.get_legend_handles_labels()
     _legend(figure, dict(zip(labels, found, strict=True)))
@@ -147,6 +156,8 @@ def _bars(plot: Bars) -> Figure:
 
 
 def _panels(plot: Panels) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     count = len(plot.panels)
     columns = 1 if count == 1 else 2 if count <= 4 else 3
     rows = -(-count // columns)
@@ -158,10 +169,14 @@ def _panels(plot: Panels) -> Figure:
         for name, (across, up) in panel.curves.items():
             style = "steps-post" if panel.steps else "default"
             axes.plot(np.asarray(across), np.asarray(up), label=name, color=colours[name], lw=1.3, drawstyle=style)
-        axes.set_title(panel.title, fontsize=9)
+        axes.set_title(_short(panel.title), fontsize=9)
         axes.set_xlabel(panel.across, fontsize=8)
         axes.set_ylabel(panel.up, fontsize=8)
         axes.set_ylim(-0.02, 1.03)
+        if panel.across in _FRACTIONS:
+            axes.set_xlim(-0.02, 1.03)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="#e6e6e6", linewidth=0.6)
         _plain(axes)
     handles: dict[str, Artist] = {}
@@ -184,6 +199,10 @@ def _legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
         fontsize=8,
         frameon=False,
     )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _cycle(count: int) -> list[str]:
