@@ -66,3 +66,17 @@ def test_missing_predictions(folders, capsys):
 def test_starts_without_torch():
     code = "import sys, rotoscope.cli.evaluate; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_cuts_no_number(folders, capsys, monkeypatch, columns):
+    from rich import console
+
+    plain = console.Console
+    monkeypatch.setattr(console, "Console", lambda: plain(width=columns, force_terminal=True, color_system=None))
+    run(folders)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert "cows" in shown
+    assert shown.count("1.000") == 5
+    assert shown.count("0.500") == 5

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rotoscope.evaluation.report import Cell, Report, Table
 
 _PIPED = 160  # columns where there is no terminal
+_NAME = 10  # letters that are left of a name, at least
 
 
 def evaluate(
@@ -116,9 +117,8 @@ def evaluate(
         except RotoscopeError as error:  # told last: the scores are not lost with the file
             failure = failure or error
     for table in report.tables:
-        shown = _table(table)
-        console.width = max(console.width, console.measure(shown).minimum)  # a terminal too narrow breaks the lines
-        console.print(shown)
+        console.width = max(console.width, _least_width(table))
+        console.print(_table(table))
     for line in report.remarks:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for path in written:
@@ -144,12 +144,12 @@ def _table(table: Table) -> RichTable:
     from rich.table import Table as RichTable
 
     shown = RichTable(title=table.title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
-    for place, name in enumerate(table.columns):
+    for place, (name, width) in enumerate(zip(table.columns, _widths(table), strict=True)):
         # Names may be folded where the terminal is narrow; a number that is cut would be another number.
         if place:
-            shown.add_column(escape(name), justify="right", no_wrap=True)
+            shown.add_column(escape(name), justify="right", no_wrap=True, min_width=width)
         else:
-            shown.add_column(escape(name), overflow="fold", min_width=8)
+            shown.add_column(escape(name), overflow="fold", min_width=min(width, _NAME))
     for row in table.rows:
         shown.add_row(*(escape(_words(cell)) for cell in row))
     if table.totals:
@@ -157,6 +157,18 @@ def _table(table: Table) -> RichTable:
     for row in table.totals:
         shown.add_row(*(escape(_words(cell)) for cell in row), style="bold")
     return shown
+
+
+def _widths(table: Table) -> list[int]:
+    """The widest text of each column."""
+    lines = [table.columns, *([_words(cell) for cell in row] for row in (*table.rows, *table.totals))]
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _least_width(table: Table) -> int:
+    """Columns of the terminal that the table needs at least, with names folded."""
+    first, *others = _widths(table)
+    return min(first, _NAME) + sum(others) + 2 * len(others) + 2
 
 
 def _words(cell: Cell) -> str:

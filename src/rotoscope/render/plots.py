@@ -136,8 +136,16 @@ def _bars(plot: Bars) -> Figure:
         axes.barh(offsets, np.nan_to_num(heights), thick * 0.92, label=name, color=colour)
         for offset, value in zip(offsets, heights, strict=True):
             if not math.isnan(value):
-                text = axes.text(max(value, 0.0), offset, f" {value:.3f}", va="center", fontsize=7, color="#444444")
-                text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+                text = axes.annotate(
+                    f"{value:.3f}",
+                    (max(value, 0.0), offset),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=7,
+                    color="#444444",
+                )
+                text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
         whole = plot.marks.get(name, math.nan)
         if not math.isnan(whole):
             axes.axvline(
