@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -365,10 +366,12 @@ def test_nothing_is_written_among_the_inputs(tmp_path, run, option):
 
 
 def test_devices_are_not_replaced(tmp_path, run):
-    code, out, err = run("evaluate", "davis16", *clips(tmp_path), "--json", "/dev/null")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code, out, err = run("evaluate", "davis16", *clips(tmp_path), "--json", pipe)
     assert (code, "mean of 2" in out) == (2, True)
-    assert "/dev/null is a device or pipe" in err
-    assert Path("/dev/null").is_char_device()
+    assert "pipe is a device or pipe" in err
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize("name", ["../maps/a", "/etc", "..", "a/", "a\\b"])

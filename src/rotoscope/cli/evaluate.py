@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite, isnan
 from pathlib import Path
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
+    from rotoscope.errors import RotoscopeError
     from rotoscope.evaluation.report import Cell, Report, Table
 
 _PIPED = 160  # columns where there is no terminal
@@ -79,9 +80,9 @@ def evaluate(
     """
     from rich.console import Console
 
-    from rotoscope.errors import OptionError, RotoscopeError
+    from rotoscope.errors import OptionError
     from rotoscope.evaluation import benchmarks
-    from rotoscope.evaluation.report import Request, refuse_inputs, write_csv, write_json, write_plots
+    from rotoscope.evaluation.report import Request, refuse_inputs
     from rotoscope.render.plots import require_plotting
 
     if plot is not None:
@@ -108,23 +109,37 @@ def evaluate(
         )
         refuse_inputs((json, csv, plot), request)
         report = benchmarks.evaluate(benchmark, request)
+    written, failure = _write(report, json, csv, plot)  # first, so that a terminal that goes away loses nothing
+    _show(console, report, written)
+    if failure is not None:
+        raise failure
+
+
+def _write(
+    report: Report, json: Path | None, csv: Path | None, plot: Path | None
+) -> tuple[list[Path], RotoscopeError | None]:
+    """Write what was asked for; a failure is told after the scores, which are not to be lost with it."""
+    from rotoscope.errors import RotoscopeError
+    from rotoscope.evaluation.report import write_csv, write_json, write_plots
+
     outputs: list[tuple[Path | None, Callable[[Report, Path], list[Path]]]]
     outputs = [(json, write_json), (csv, write_csv), (plot, write_plots)]
-    written, failure = [], None
-    for place, write in outputs:  # first, so that a terminal that goes away loses nothing
+    written: list[Path] = []
+    failure: RotoscopeError | None = None
+    for place, write in outputs:
         try:
             written += [] if place is None else write(report, place)
-        except RotoscopeError as error:  # told last: the scores are not lost with the file
+        except RotoscopeError as error:
             failure = failure or error
+    return written, failure
+
+
+def _show(console: Console, report: Report, written: Sequence[Path]) -> None:
     for table in report.tables:
         console.width = max(console.width, _least_width(table))
         console.print(_table(table))
-    for line in report.remarks:
+    for line in (*report.remarks, *(f"written: {path}" for path in written)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    for path in written:
-        console.print(f"written: {path}", highlight=False, soft_wrap=True, markup=False)
-    if failure is not None:
-        raise failure
 
 
 @contextmanager
