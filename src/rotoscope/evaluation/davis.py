@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rotoscope.data.annotation_set import AnnotationSet
 from rotoscope.data.davis import Kind, find_annotations
 from rotoscope.errors import DataError
-from rotoscope.evaluation.report import Cell, Report, Request, Table, counted, same_place
+from rotoscope.evaluation.remarks import counted, ends, left_out, missing, same_place
+from rotoscope.evaluation.report import Cell, Report, Request, Table
 from rotoscope.metrics import davis16, davis17
 from rotoscope.metrics.statistics import Statistics, figures
 from rotoscope.render.plots import Bars, Panel, Panels
@@ -38,12 +39,14 @@ def evaluate_davis16(request: Request) -> Report:
     rows = [[one.name, *_cells(one.region_statistics, one.boundary_statistics)] for one in scores.sequences]
     count = f"mean of {len(rows)}"
     frames = sum(len(one.frames) for one in scores.sequences)
-    remarks = [f"{counted(frames, 'frame')} scored, first and last of each sequence {_ends(keep)}"]
-    remarks += [*_left_out(found), *same_place(found.folder, request.predictions)]
-    for one in scores.sequences:
-        remarks += _missing(one.name, one.missing)
-        if one.rule == "above 128":
-            remarks.append(f"{one.name}: predictions are grey maps, foreground is above 128")
+    remarks = [
+        f"{counted(frames, 'frame')} scored, first and last of each sequence {ends(keep)}",
+        *left_out(found),
+        *missing((one.name, one.missing) for one in scores.sequences),
+        *same_place(found.folder, request.predictions),
+    ]
+    grey = [one.name for one in scores.sequences if one.rule == "above 128"]
+    remarks += [f"{name}: predictions are grey maps, foreground is above 128" for name in grey]
     return Report(
         "davis16",
         [Table("DAVIS 2016", ("sequence", *_COLUMNS), rows, [[count, *_cells(region, boundary)]])],
@@ -93,7 +96,12 @@ def _several(request: Request, task: davis17.Task) -> Report:
     return Report(
         str(report["benchmark"]),
         [Table(title, ("object", *proposals, *_COLUMNS), rows, [[*last, *_cells(region, boundary)]])],
-        [*_protocol(scores), *_left_out(found), *_remarks_of(scores), *same_place(found.folder, request.predictions)],
+        [
+            *_protocol(scores),
+            *left_out(found),
+            *missing((one.name, one.missing) for one in scores.sequences),
+            *same_place(found.folder, request.predictions),
+        ],
         {**report, "left_out": list(found.left_out)},
         _files(request, figures(region, boundary), _tool_rows(scores, request.official)),
         {
@@ -136,16 +144,11 @@ def _annotations(request: Request, kind: Kind) -> AnnotationSet:
 def _protocol(scores: davis17.Davis17Scores) -> Iterator[str]:
     frames = sum(len(one.frames) for one in scores.sequences)
     objects = sum(len(one.objects) for one in scores.sequences)
-    yield f"{counted(frames, 'frame')} scored, first and last of each sequence {_ends(scores.keep_ends)}"
+    yield f"{counted(frames, 'frame')} scored, first and last of each sequence {ends(scores.keep_ends)}"
     if scores.task == "unsupervised":
         yield f"{counted(objects, 'object')}, given the proposals with the best sum of mean J&F; void pixels left out"
     else:
         yield f"{counted(objects, 'object')}, those of each sequence's first annotation; void pixels are background"
-
-
-def _remarks_of(scores: davis17.Davis17Scores) -> Iterator[str]:
-    for one in scores.sequences:
-        yield from _missing(one.name, one.missing)
 
 
 def _cells(region: Statistics, boundary: Statistics) -> list[Cell]:
@@ -203,18 +206,3 @@ def _of_objects(one: davis17.SequenceScores) -> tuple[Values, Values]:
     """J and F of each frame, the mean over objects."""
     region = np.mean([item.region for item in one.objects], axis=0)
     return region, np.mean([item.boundary for item in one.objects], axis=0)
-
-
-def _ends(keep: bool) -> str:
-    return "kept" if keep else "left out"
-
-
-def _left_out(found: AnnotationSet) -> Iterator[str]:
-    if found.left_out:
-        source = found.listed_by or found.folder
-        yield f"left out, no annotations here: {', '.join(found.left_out)} ({len(found.left_out)} of {source})"
-
-
-def _missing(name: str, frames: Sequence[str]) -> Iterator[str]:
-    if frames:
-        yield f"{name}: {counted(len(frames), 'frame')} without prediction scored as empty"

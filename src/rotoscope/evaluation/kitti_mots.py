@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rotoscope.data.kitti_mots import MotsAnnotations, find_annotations
-from rotoscope.evaluation.report import Cell, Report, Request, Table, counted
+from rotoscope.evaluation.remarks import counted
+from rotoscope.evaluation.report import Cell, Report, Request, Table
 from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary_rows, toolkit_rows
 from rotoscope.metrics import kitti_mots
 from rotoscope.metrics.hota import ALPHAS

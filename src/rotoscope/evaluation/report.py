@@ -95,11 +95,6 @@ class Report:
     plots: Mapping[str, Plot]
 
 
-def counted(number: int, word: str) -> str:
-    """A number with its noun, in the plural where it is not one."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def refuse_inputs(places: Sequence[Path | None], request: Request) -> None:
     """Refuse places for files that lie among what is scored.
 
@@ -110,12 +105,6 @@ def refuse_inputs(places: Sequence[Path | None], request: Request) -> None:
         if place is not None:
             refuse_inside(place, request.annotations, "annotations")
             refuse_inside(place, request.predictions, "predictions")
-
-
-def same_place(annotations: Path, predictions: Path) -> list[str]:
-    """Remark that annotations were scored against themselves, where they were."""
-    same = annotations.resolve() == predictions.resolve()
-    return ["annotations and predictions are the same folder: the annotations scored themselves"] if same else []
 
 
 def write_json(report: Report, path: Path) -> list[Path]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from rotoscope.data import davis, fbms, visal
 from rotoscope.data.annotation_set import AnnotationSet
-from rotoscope.evaluation.report import Cell, Report, Request, Table, counted, same_place
+from rotoscope.evaluation.remarks import counted, ends, left_out, missing, same_place
+from rotoscope.evaluation.report import Cell, Report, Request, Table
 from rotoscope.metrics import saliency_files
 from rotoscope.metrics.saliency import Framewise, Pooled, SaliencyScores
 from rotoscope.render.plots import Bars, Panel, Panels
@@ -41,8 +42,8 @@ def evaluate_saliency(request: Request) -> Report:
         list(_remarks(request, found, scores, whole)),
         {
             "protocol": {
-                "pooled": f"pixels of all sequences, beta^2 = 1, end frames {_ends(keep_pooled)}",
-                "framewise": f"mean over frames, then sequences, beta^2 = 0.3, end frames {_ends(keep_framewise)}",
+                "pooled": f"pixels of all sequences, beta^2 = 1, end frames {ends(keep_pooled)}",
+                "framewise": f"mean over frames, then sequences, beta^2 = 0.3, end frames {ends(keep_framewise)}",
             },
             "pooled": _pooled_json(whole),
             "framewise": _framewise_json(mean),
@@ -84,11 +85,11 @@ def _remarks(request: Request, found: AnnotationSet, scores: SaliencyScores, who
     frames = sum(len(one.frames) for one in scores.sequences)
     yield (
         "max F, F at 0.5, MAE: pixels of all sequences pooled, beta^2 = 1, "
-        f"first and last annotated frame {_ends(request.keep_ends(protocol=True))} (3DC-Seg Table 5, D2Conv3D)"
+        f"first and last annotated frame {ends(request.keep_ends(protocol=True))} (3DC-Seg Table 5, D2Conv3D)"
     )
     yield (
         "columns marked ': frame by frame on stretched maps, beta^2 = 0.3, "
-        f"first and last annotated frame {_ends(request.keep_ends(protocol=False))} (video-saliency benchmarks)"
+        f"first and last annotated frame {ends(request.keep_ends(protocol=False))} (video-saliency benchmarks)"
     )
     yield f"{counted(frames, 'annotated frame')}, {whole.pixels} pixels pooled, {whole.foreground} of them foreground"
     hard = [one.name for one in scores.sequences if one.hard]
@@ -97,12 +98,9 @@ def _remarks(request: Request, found: AnnotationSet, scores: SaliencyScores, who
     short = [one.name for one in scores.sequences if one.framewise(request.keep_ends(protocol=False)) is None]
     if short:
         yield f"too short for the columns marked ', once the ends are left out: {', '.join(short)}"
+    yield from left_out(found)
+    yield from missing((one.name, one.missing) for one in scores.sequences)
     yield from same_place(found.folder, request.predictions)
-    if found.left_out:
-        yield f"left out, no annotations here: {', '.join(found.left_out)}"
-    for one in scores.sequences:
-        if one.missing:
-            yield f"{one.name}: {counted(len(one.missing), 'frame')} without prediction scored as empty"
 
 
 def _pooled_cells(pooled: Pooled) -> list[Cell]:
@@ -145,7 +143,3 @@ def _precision_recall(title: str, whole: Pooled, mean: Framewise | None) -> Pane
         thresholds = [level / 255 for level in range(255, -1, -1)]
         panels.append(Panel("frame by frame", {"F (beta^2 = 0.3)": (thresholds, mean.curve)}, "threshold", "F"))
     return Panels(f"Saliency on {title}", panels)
-
-
-def _ends(keep: bool) -> str:
-    return "kept" if keep else "left out"

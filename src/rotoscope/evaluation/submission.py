@@ -20,7 +20,7 @@ from rotoscope.data import kitti_mots as kitti
 from rotoscope.data.annotation_set import checked_names, files, folders
 from rotoscope.data.davis import Split, find_frames
 from rotoscope.errors import DataError, OptionError
-from rotoscope.evaluation.report import counted
+from rotoscope.evaluation.remarks import counted
 from rotoscope.evaluation.track_files import read_annotations, read_predictions
 from rotoscope.files import refuse_inside, writing
 from rotoscope.masks.label_map import is_binary_0_255

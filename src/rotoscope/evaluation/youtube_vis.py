@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rotoscope.errors import DataError
-from rotoscope.evaluation.report import Cell, Report, Request, Table, counted
+from rotoscope.evaluation.remarks import counted
+from rotoscope.evaluation.report import Cell, Report, Request, Table
 from rotoscope.evaluation.track_files import read_annotations, read_predictions
 from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary_rows, toolkit_rows
 from rotoscope.masks.youtube_vis import ResultTrack, VideoSet
