@@ -23,7 +23,7 @@ ALLOWED = {
     "backbones": {"types", "errors", "ops"},
     "models": {"types", "errors", "ops", "masks", "backbones"},
     "metrics": {"types", "errors", "files", "masks", "ops"},
-    "data": {"types", "errors", "files", "masks", "ops"},
+    "data": {"types", "errors", "files", "masks", "ops", "video"},
     "evaluation": {"types", "errors", "files", "masks", "metrics", "data", "render"},
     "inference": {"types", "errors", "files", "masks", "video", "render", "ops", "backbones", "models"},
     "training": {"types", "errors", "files", "masks", "ops", "backbones", "models", "data", "metrics"},

@@ -30,7 +30,7 @@ def test_the_python_runs(tmp_path, monkeypatch):
 def test_its_commands_and_files_exist():
     from rotoscope.cli.app import USAGE
 
-    for command in re.findall(r"^    rotoscope (\w+)", README, re.MULTILINE):
+    for command in re.findall(r"^    rotoscope ([\w-]+)", README, re.MULTILINE):
         assert f"  {command} " in USAGE, command
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (Path(__file__).parent.parent / link).exists(), link

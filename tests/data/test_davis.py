@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rotoscope.data.davis import Davis, find_annotations
+from rotoscope.data.davis import Davis, find_annotations, splits_of
 from rotoscope.errors import DataError
 
 DATA = Path(os.environ.get("ROTOSCOPE_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -70,6 +70,23 @@ def test_lists_of_files_are_of_2016(tmp_path):
 def test_frames_without_masks(tmp_path):
     package(tmp_path, lists={"ImageSets/2016/val.txt": "bear"}, masks=1)
     assert [mask is None for mask in Davis(tmp_path)[0].masks] == [False, True, True]
+
+
+def test_masks_of_the_unsupervised_task(tmp_path):
+    package(tmp_path, lists={"ImageSets/2017/train.txt": "bear"})
+    with pytest.raises(DataError, match="has no Annotations_unsupervised; ask for its Annotations, or unpack"):
+        Davis(tmp_path, 2017, "train", annotations="Annotations_unsupervised")
+    touch(tmp_path / "Annotations_unsupervised" / "480p" / "bear", ".png", 2)
+    (bear,) = Davis(tmp_path, 2017, "train", annotations="Annotations_unsupervised")
+    own = tmp_path / "Annotations_unsupervised" / "480p" / "bear"
+    assert bear.masks == [own / "00000.png", own / "00001.png", None]
+    assert Davis(tmp_path, 2017, "train")[0].masks[2] == tmp_path / "Annotations" / "480p" / "bear" / "00002.png"
+
+
+def test_the_splits_of_a_package(tmp_path):
+    package(tmp_path, lists={"ImageSets/2017/val.txt": "bear", "ImageSets/2017/train.txt": "cows"})
+    assert splits_of(tmp_path, 2017) == ["train", "val"]
+    assert splits_of(tmp_path, 2016) == []
 
 
 def test_what_is_wrong_is_said(tmp_path):

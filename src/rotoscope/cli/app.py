@@ -30,6 +30,7 @@ commands:
   models     list the models: task, parameters, where the weights are
   info       tell what a video is: size, rate, length, codec, rotation
   evaluate   score results by a benchmark's own protocol
+  check-data tell everything that is wrong with pictures and masks to train on
   export     write the archive that a benchmark's server takes
   bench      time a model on this machine, stage by stage
   convert    read an authors' checkpoint into our format
@@ -40,13 +41,14 @@ commands:
 
 def _command(name: str) -> Callable[..., None] | None:
     # The commands' files import torch, decoders and rich inside their functions, so this is quick.
-    from rotoscope.cli import bench, convert, demo, evaluate, export, info, models, segment
+    from rotoscope.cli import bench, check_data, convert, demo, evaluate, export, info, models, segment
 
     commands: dict[str, Callable[..., None]] = {
         "segment": segment.segment,
         "models": models.models,
         "info": info.info,
         "evaluate": evaluate.evaluate,
+        "check-data": check_data.check_data,
         "export": export.export,
         "bench": bench.bench,
         "convert": convert.convert,
@@ -84,7 +86,10 @@ def _guarded(given: list[str]) -> int:
         silence(sys.stdout)
         return 0
     except MemoryError:
-        return _say("out of memory; use " + ("fewer --workers" if given[0] == "evaluate" else "a smaller --size"))
+        return _say(
+            "out of memory; use "
+            + ("fewer --workers" if given[0] in ("evaluate", "check-data") else "a smaller --size")
+        )
     except OSError as error:
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except SystemExit as leaving:  # tyro has told of a wrong option; rich leaves so when nobody reads

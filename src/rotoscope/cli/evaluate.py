@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -80,6 +79,7 @@ def evaluate(
     """
     from rich.console import Console
 
+    from rotoscope.cli.progress import counting
     from rotoscope.errors import OptionError
     from rotoscope.evaluation import benchmarks
     from rotoscope.evaluation.report import Request, refuse_inputs
@@ -92,7 +92,7 @@ def evaluate(
     console = Console()
     if not console.is_terminal:
         console.width = _PIPED
-    with _progress(console) as progress:
+    with counting(console) as progress:
         request = Request(
             annotations=annotations,
             predictions=predictions,
@@ -140,17 +140,6 @@ def _show(console: Console, report: Report, written: Sequence[Path]) -> None:
         console.print(_table(table))
     for line in (*report.remarks, *(f"written: {path}" for path in written)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, int], None]]:
-    """Show a bar while sequences are scored, on a terminal only, and take it away after."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda name, total: bar.update(task, advance=1, total=total, description=name)
 
 
 def _table(table: Table) -> RichTable:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rotoscope.inference.pipeline import Progress, Report
 
 EVERY = 10.0  # seconds between lines where there is no terminal
@@ -67,6 +69,21 @@ def watched(name: str) -> Iterator[Report]:
         yield lambda done: bar.update(
             task, completed=done.done, total=None if done.total is None else max(done.total, done.done), rate=done.rate
         )
+
+
+@contextmanager
+def counting(console: Console) -> Iterator[Callable[[str, int], None]]:
+    """Give a function that is called with a name and the total for each thing done, and that moves a bar.
+
+    The bar is shown on a terminal only, and taken away after.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda name, total: bar.update(task, advance=1, total=total, description=name)
 
 
 class _Lines:

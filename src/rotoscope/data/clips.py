@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from rotoscope.data.tone import Tone
+from rotoscope.ops.resize import resize_labels, resize_picture
 
 
 @dataclass(frozen=True)
@@ -58,68 +62,162 @@ def paper_indices(count: int, start: int, length: int, span: int, generator: np.
     return sorted([start, *chosen.tolist(), *[count - 1] * (length - 1 - len(chosen))])
 
 
+class Draft(Protocol):
+    """A clip that is drawn and read but not yet made: small to send between processes, made on the device it is for."""
+
+    def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Make the clip (3, T, H, W) float32 RGB in [0, 1] and its labels (T, H, W) uint8."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FramesDraft:
+    """A window of some frames of a video.
+
+    Attributes:
+        frames: (T, h, w, 3) uint8 RGB, cut out already.
+        labels: (T, h, w) uint8.
+        size: (height, width) of the result.
+        mirrored: left and right are exchanged.
+        tone: change of colours.
+    """
+
+    frames: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    size: tuple[int, int]
+    mirrored: bool = False
+    tone: Tone = field(default_factory=Tone)
+
+    def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """See `Draft.render`: antialiased bilinear for the frames, the nearest pixel for the labels."""
+        clip = torch.from_numpy(self.frames).to(device).permute(3, 0, 1, 2).float().div_(255)  # (3, T, h, w)
+        labels = torch.from_numpy(self.labels).to(device)
+        if clip.shape[2:] != self.size:
+            clip = functional.interpolate(clip, self.size, mode="bilinear", antialias=True).clamp_(0, 1)
+            labels = functional.interpolate(labels[:, None].float(), self.size, mode="nearest-exact")[:, 0].byte()
+        if self.mirrored:
+            clip, labels = clip.flip(-1), labels.flip(-1)
+        return self.tone(clip), labels
+
+
+class Cutting(Protocol):
+    """How the frames of a video become a clip."""
+
+    def draft(self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], generator: np.random.Generator) -> Draft:
+        """Draw how one clip is cut.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB.
+            labels: (T, H, W) uint8.
+            generator: source of chance.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How a clip is cut out of its frames, the same for all of them.
 
     Attributes:
         size: (height, width) of the result.
-        zoom: range of the enlargement relative to the frame's own scale.
+        zoom: range of the enlargement relative to the smallest that fills the result; values below 1 count as 1.
+        stretch: largest change of the aspect ratio's root, as a share.
         flip: probability of mirroring.
         reverse: probability of running backwards.
-        colour: half width of the ranges that brightness, contrast and each channel's gain are drawn from.
+        tone: half width of the ranges that brightness, contrast and each channel's gain are drawn from.
     """
 
     size: tuple[int, int]
     zoom: tuple[float, float] = (0.8, 1.4)
+    stretch: float = 0.1
     flip: float = 0.5
     reverse: float = 0.5
-    colour: float = 0.15
+    tone: float = 0.15
 
-    def __call__(
-        self, frames: NDArray[np.uint8], masks: NDArray[np.uint8], generator: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Cut one clip.
-
-        Args:
-            frames: (T, H, W, 3) uint8 RGB.
-            masks: (T, H, W) uint8, every value but 0 is foreground.
-            generator: source of chance.
-
-        Returns:
-            (3, T, h, w) float32 RGB in [0, 1], (1, T, h, w) float32 in {0, 1}.
-        """
+    def draft(
+        self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], generator: np.random.Generator
+    ) -> FramesDraft:
+        """See `Cutting.draft`."""
         top, left, height, width = self._window(frames.shape[1:3], generator)
-        window = (slice(None), slice(top, top + height), slice(left, left + width))
-        clip = torch.from_numpy(np.ascontiguousarray(frames[window])).permute(3, 0, 1, 2).float() / 255
-        mask = torch.from_numpy((masks[window] != 0).astype(np.float32))[None]
-        clip = functional.interpolate(clip, self.size, mode="bilinear", align_corners=False, antialias=True).clamp_(
-            0, 1
-        )
-        mask = (functional.interpolate(mask, self.size, mode="bilinear", align_corners=False) > 0.5).float()
-        if generator.random() < self.flip:
-            clip, mask = clip.flip(-1), mask.flip(-1)
-        if generator.random() < self.reverse:
-            clip, mask = clip.flip(1), mask.flip(1)
-        return self._coloured(clip, generator), mask
+        mirrored = bool(generator.random() < self.flip)
+        order = slice(None, None, -1 if generator.random() < self.reverse else 1)
+        window = (order, slice(top, top + height), slice(left, left + width))
+        tone = Tone.draw(self.tone, generator) if self.tone else Tone()
+        return FramesDraft(frames[window].copy(), labels[window].copy(), self.size, mirrored, tone)
 
     def _window(self, size: Sequence[int], generator: np.random.Generator) -> tuple[int, int, int, int]:
-        """Top, left, height, width of a window with the result's aspect ratio (up to 10 %), inside the frame."""
+        """Top, left, height, width of a window with about the result's aspect ratio, inside the frame."""
         scale = min(size[0] / self.size[0], size[1] / self.size[1]) / max(1.0, generator.uniform(*self.zoom))
-        stretch = generator.uniform(0.9, 1.1)
+        stretch = generator.uniform(1 - self.stretch, 1 + self.stretch)
         height = min(size[0], max(1, round(self.size[0] * scale * stretch)))
         width = min(size[1], max(1, round(self.size[1] * scale / stretch)))
         top = int(generator.integers(0, size[0] - height + 1))
         left = int(generator.integers(0, size[1] - width + 1))
         return top, left, height, width
 
-    def _coloured(self, clip: Tensor, generator: np.random.Generator) -> Tensor:
-        if not self.colour:
-            return clip
-        low, high = 1 - self.colour, 1 + self.colour
-        gains = torch.from_numpy(generator.uniform(low, high, (3, 1, 1, 1)).astype(np.float32))
-        contrast, shift = generator.uniform(low, high), generator.uniform(-self.colour, self.colour) / 2
-        return ((clip * gains - 0.5) * contrast + 0.5 + shift).clamp_(0, 1)
+
+@dataclass(frozen=True)
+class ReleasedCrop:
+    """How the released code cuts a clip: every frame by itself, see `resize_short_edge_and_crop`; no other change.
+
+    Frames that have the size already stay as they are.
+
+    Attributes:
+        size: (height, width) of the result.
+        repair: see `released_crop_intervals`.
+    """
+
+    size: tuple[int, int]
+    repair: bool = False
+
+    def draft(
+        self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], generator: np.random.Generator
+    ) -> FramesDraft:
+        """See `Cutting.draft`."""
+        cropped = [
+            resize_short_edge_and_crop(frame, own, self.size, generator, self.repair)
+            for frame, own in zip(frames, labels, strict=True)
+        ]
+        return FramesDraft(np.stack([one[0] for one in cropped]), np.stack([one[1] for one in cropped]), self.size)
+
+
+def resize_short_edge_and_crop(
+    picture: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    size: tuple[int, int],
+    generator: np.random.Generator,
+    repair: bool = False,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Bring a picture to a size as the released code does for training.
+
+    Its short edge becomes that of `size`, then a window around the object is cut out. Where that comes out smaller it
+    is stretched to the size, whatever the aspect ratio. Bilinear for the picture, the nearest pixel for the labels.
+
+    Args:
+        picture: (h, w, 3) uint8 RGB.
+        labels: (h, w) uint8; everything above 0 is one object.
+        size: (height, width) of the result.
+        generator: source of chance.
+        repair: see `released_crop_intervals`.
+
+    Returns:
+        (H, W, 3) uint8, (H, W) uint8; views of the input where nothing has to be done.
+    """
+    height, width = labels.shape
+    scale = min(size) / min(height, width)
+    whole = round(height * scale), round(width * scale)  # round() is half to even
+    picture, labels = resize_picture(picture, whole), resize_labels(labels, whole)
+    rows, columns = _ends(labels.any(axis=1)), _ends(labels.any(axis=0))
+    intervals = released_crop_intervals(whole, rows, columns, size, repair)
+    top, left = (int(low + (high - low) * generator.random()) for low, high in intervals)  # reversed or not
+    window = (slice(top, top + size[0]), slice(left, left + size[1]))
+    return resize_picture(picture[window], size), resize_labels(labels[window], size)
+
+
+def _ends(line: ArrayLike) -> tuple[int, int]:
+    """First and last place that is set, (0, 0) where none is."""
+    found = np.flatnonzero(line)
+    return (int(found[0]), int(found[-1])) if len(found) else (0, 0)
 
 
 def released_crop_intervals(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from rotoscope.data.annotation_set import (
     AnnotationSet,
@@ -16,31 +16,18 @@ from rotoscope.data.annotation_set import (
     folders,
     read_lines,
 )
+from rotoscope.data.sequences import Place, VideoSequence, read_place
 from rotoscope.errors import DataError
 
 Split = Literal["train", "val", "trainval", "test-dev", "test-challenge"]
 Resolution = Literal["480p", "1080p", "Full-Resolution"]
 Kind = Literal["2016", "2017", "unsupervised"]
+Annotations = Literal["Annotations", "Annotations_unsupervised"]
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 _MASKS = (".png",)
 _BASES = {"2016": "Annotations", "2017": "Annotations", "unsupervised": "Annotations_unsupervised"}
 _RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
-
-
-@dataclass(frozen=True, slots=True)
-class VideoSequence:
-    """The files of one sequence.
-
-    Attributes:
-        name: of the sequence.
-        frames: pictures in order.
-        masks: for each frame its annotation, None where it has none.
-    """
-
-    name: str
-    frames: list[Path]
-    masks: list[Path | None]
 
 
 class Davis:
@@ -61,9 +48,22 @@ class Davis:
     """
 
     def __init__(
-        self, root: Path | str, year: int = 2016, split: Split = "val", resolution: Resolution = "480p"
+        self,
+        root: Path | str,
+        year: int = 2016,
+        split: Split = "val",
+        resolution: Resolution = "480p",
+        annotations: Annotations = "Annotations",
     ) -> None:
         """Find the layout and read the list of sequences.
+
+        Args:
+            root: of the package.
+            year: whose lists.
+            split: which list.
+            resolution: which folder, where the package has several.
+            annotations: which masks: those of the tasks of 2016 and 2017, or of the unsupervised task of 2019, which
+                are of the same pictures.
 
         Raises:
             DataError: no such folder, no such list, or no pictures; it says what was looked for.
@@ -72,7 +72,9 @@ class Davis:
         if not self.root.is_dir():
             raise DataError(f"there is no folder {self.root}; expected the root of a DAVIS package")
         self.frames_folder = _inner(self.root / "JPEGImages", resolution)
-        self.masks_folder = _inner(self.root / "Annotations", resolution)
+        if not (self.root / annotations).is_dir():
+            raise DataError(f"{self.root} has no {annotations}; {_remedy(self.root, annotations)}")
+        self.masks_folder = _inner(self.root / annotations, resolution)
         self.listed_by = _list_file(self.root, year, split, resolution)
         self.names = _listed(self.listed_by)
 
@@ -93,15 +95,21 @@ class Davis:
         """
         if name not in self.names:
             raise DataError(f"{self.listed_by} names no sequence {name!r}; it has {len(self.names)}")
-        folder = self.frames_folder / name
-        frames = files(folder, _PICTURES)
-        if not frames:
-            raise DataError(f"{name} has no pictures: looked for JPEG or PNG files in {folder}")
-        masks = {path.stem: path for path in files(self.masks_folder / name, _MASKS)}
-        lost = masks.keys() - {path.stem for path in frames}
-        if lost:
-            raise DataError(f"{masks[min(lost)]} has no picture in {folder}; the package is not complete")
-        return VideoSequence(name, frames, [masks.get(path.stem) for path in frames])
+        return read_place(self.place(name), need_masks=False)
+
+    def place(self, name: str) -> Place:
+        """Say where the files of a sequence lie."""
+        return Place(name, self.frames_folder / name, self.masks_folder / name, _PICTURES, _MASKS)
+
+
+def splits_of(root: Path, year: int) -> list[Split]:
+    """Name the splits of a year that a package has lists of, in the order of `Split`."""
+    found: list[Split] = []
+    for split in get_args(Split):
+        with suppress(DataError):
+            _list_file(root, year, split, "480p")
+            found.append(split)
+    return found
 
 
 def find_annotations(
@@ -160,6 +168,13 @@ def find_frames(
         if not paths:
             raise DataError(f"{name} has no pictures: looked for JPEG or PNG files in {base / name}")
     return found
+
+
+def _remedy(root: Path, annotations: str) -> str:
+    other = next((base for base in _BASES.values() if base != annotations and (root / base).is_dir()), None)
+    if other:
+        return f"ask for its {other}, or unpack the package with {annotations} over it"
+    return "the masks of DAVIS lie in Annotations, those of its unsupervised task in Annotations_unsupervised"
 
 
 def _annotations_folder(folder: Path, base: str) -> tuple[Path, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def write_label_png(path: Path, labels: LabelMap) -> None:
         write_palette_png(path, checked.astype(np.uint8))
 
 
-def read_label_png(path: Path, size: tuple[int, int] | None = None) -> LabelMap:
+def read_label_png(path: Path, size: tuple[int, int] | None = None, formats: Collection[str] = ("PNG",)) -> LabelMap:
     """Read a label map from a palette, grey or 16-bit PNG.
 
     A colour PNG is taken where every colour is one of DAVIS's palette, or where every pixel is grey. Black and white
@@ -95,6 +95,7 @@ def read_label_png(path: Path, size: tuple[int, int] | None = None) -> LabelMap:
     Args:
         path: the file.
         size: (height, width) that it must have, None for any.
+        formats: see `png.read_png`.
 
     Returns:
         (H, W) uint8 or uint16, the numbers stored.
@@ -102,7 +103,7 @@ def read_label_png(path: Path, size: tuple[int, int] | None = None) -> LabelMap:
     Raises:
         MaskError: no such file, a JPEG, damaged, colours without meaning, or another size.
     """
-    stored = read_png(path)
+    stored = read_png(path, formats)
     if size is not None and stored.values.shape != size:
         found, wanted = _size_words(stored.values.shape), _size_words(size)
         raise MaskError(f"{path} is {found}, the frame is {wanted} (width x height); masks must have the frame's size")

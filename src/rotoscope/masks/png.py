@@ -17,6 +17,8 @@ from rotoscope.errors import MaskError
 from rotoscope.files import write_whole
 from rotoscope.masks.scanlines import PlainPng, read_plain
 
+ANNOTATION_FORMATS = ("PNG", "PPM", "BMP")  # what data sets store masks in; pillow's PPM is PGM as well
+
 _RUN_LENGTHS = 3  # zlib's Z_RLE: on masks as small as full deflate, at a fraction of the time
 _GREYS_16 = ("I;16", "I;16B", "I;16L", "I")
 _STORED_BITS = {"L;2": 85, "L;4": 17}  # pillow stretches these to 0..255; the divisor gives back what was stored

@@ -12,15 +12,13 @@ from PIL import Image
 
 from rotoscope.errors import DataError
 from rotoscope.masks.label_map import present
-from rotoscope.masks.png import StoredMap
+from rotoscope.masks.png import ANNOTATION_FORMATS, StoredMap
 from rotoscope.metrics.foreground import LARGEST_LABEL, LEVEL, VOID, read
 from rotoscope.metrics.prediction_files import Missing, SequenceFiles, match_files, same_size
 from rotoscope.metrics.saliency import LEVELS, Histograms, SaliencyScores, SequenceSaliency, histogram
 from rotoscope.metrics.workers import Progress, score_all
 
 Mask = NDArray[np.bool_]
-
-_ANNOTATION_FORMATS = ("PNG", "PPM", "BMP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def _count(job: _Job) -> SequenceSaliency:
     strict: list[Histograms] = []
     hard, highest = True, 0
     for truth_path, path in job.files.pairs:
-        stored = read(truth_path, _ANNOTATION_FORMATS)
+        stored = read(truth_path, ANNOTATION_FORMATS)
         if path is None:
             soft = np.zeros(stored.values.shape, np.uint8)
         else:

@@ -73,9 +73,13 @@ def resize_picture(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[n
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
+def resize_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Nearest neighbour as Pillow does, pixel centres: (H, W) uint8 -> (height, width) uint8."""
+    if labels.shape == size:
+        return labels
+    return np.asarray(Image.fromarray(labels).resize(size[::-1], Image.Resampling.NEAREST))
+
+
 def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Nearest neighbour as Pillow does, pixel centres: (H, W) bool -> (height, width) bool."""
-    if mask.shape == size:
-        return mask
-    enlarged = Image.fromarray(mask.view(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)
-    return np.asarray(enlarged).view(np.bool_)
+    """The same for a mask: (H, W) bool -> (height, width) bool."""
+    return resize_labels(mask.view(np.uint8), size).view(np.bool_)

@@ -21,22 +21,27 @@ class LossOptions:
             inference compares both channels; "two_class" trains both, and is the right choice for a new training.
         bootstrap: share of the largest losses of each frame that count; None counts every pixel. The authors'
             development version used 0.25.
+        overlap: weight of one minus the soft IoU of each clip, beside the cross-entropy; it counts a small object like a
+            large one. Not the authors'.
     """
 
     form: Literal["released", "two_class"] = "released"
     bootstrap: float | None = None
+    overlap: float = 0.0
 
     def __post_init__(self) -> None:
         if self.form not in ("released", "two_class"):
             raise OptionError(f"loss form {self.form!r} is not known; choose released or two_class")
         if self.bootstrap is not None and not 0 < self.bootstrap <= 1:
             raise OptionError(f"bootstrap is a share in (0, 1], not {self.bootstrap}")
+        if self.overlap < 0:
+            raise OptionError(f"overlap is a weight of 0 or more, not {self.overlap}")
 
 
 def foreground_loss(
     logits: Tensor, target: Tensor, options: LossOptions | None = None, ignore: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of a clip.
+    """Binary cross-entropy of a clip, and its soft IoU where the options want it.
 
     Args:
         logits: (B, 2, T, h, w); resized trilinearly (pixel centres) to the target where sizes differ.
@@ -52,13 +57,31 @@ def foreground_loss(
     truth = (target[:, 0] != 0).to(logits.dtype)  # (B, T, H, W)
     score = logits[:, 1] if options.form == "released" else logits[:, 1] - logits[:, 0]
     loss = functional.binary_cross_entropy_with_logits(score, truth, reduction="none")
-    if ignore is not None:
-        loss = loss * (ignore[:, 0] == 0)
-    if options.bootstrap is None:
+    counts = None if ignore is None else (ignore[:, 0] == 0).to(logits.dtype)
+    if counts is not None:
+        loss = loss * counts
+    return _reduced(loss, options.bootstrap) + (
+        options.overlap * _missed(score, truth, counts) if options.overlap else 0
+    )
+
+
+def _reduced(loss: Tensor, bootstrap: float | None) -> Tensor:
+    """(B, T, H, W) -> the mean, or the mean of each frame's largest losses."""
+    if bootstrap is None:
         return loss.mean()
     per_frame = loss.flatten(2)  # (B, T, H * W)
-    count = max(1, int(options.bootstrap * per_frame.shape[2]))
+    count = max(1, int(bootstrap * per_frame.shape[2]))
     return per_frame.topk(count, dim=2, sorted=False).values.mean()
+
+
+def _missed(score: Tensor, truth: Tensor, counts: Tensor | None) -> Tensor:
+    """One minus the soft IoU of a clip, mean over the batch; all (B, T, H, W)."""
+    probability = score.sigmoid()
+    if counts is not None:
+        probability, truth = probability * counts, truth * counts
+    both = (probability * truth).flatten(1).sum(1)
+    either = (probability + truth).flatten(1).sum(1) - both
+    return (1 - (both + 1) / (either + 1)).mean()
 
 
 def resized(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,238 @@
+"""Where training clips come from: annotated videos, stills set in motion, and mixtures of several sources.
+
+A source is asked for a clip by number; all chance comes from the generator given with it. So what is drawn depends on
+the seed and the number alone, not on how many workers or processes draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rotoscope.data.clips import Cutting, Draft, paper_indices, released_indices, resize_short_edge_and_crop
+from rotoscope.data.reading import read_clip
+from rotoscope.data.sequences import VideoSequence
+from rotoscope.data.stills.cutouts import TRIES, Cutout, CutoutSource, Labels, Picture, Stills, cut
+from rotoscope.data.stills.layers import Layer, render
+from rotoscope.data.stills.released import ReleasedDraft
+from rotoscope.data.stills.scenes import Scene, SceneOptions
+from rotoscope.errors import DataError
+
+Rule = Literal["paper", "released"]
+
+
+class ClipSource(Protocol):
+    """Something that clips can be drawn from."""
+
+    def __len__(self) -> int:
+        """Count the clips of an epoch."""
+        ...
+
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
+        """Draw clip `number`, from 0 to `len` - 1."""
+        ...
+
+
+class VideoClips:
+    """Clips of annotated sequences, one for each annotated frame as its start.
+
+    Args:
+        sequences: only frames with an annotation take part.
+        length: frames of a clip, T_c.
+        spans: how far a clip may reach, in annotated frames; one of them is drawn for each clip.
+        cutting: how a clip is cut out of its frames: `clips.Augmentation`, or `clips.ReleasedCrop`.
+        rule: "paper": the start frame and others after it; "released": see `clips.released_indices`.
+        even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
+
+    Raises:
+        DataError: no sequence has an annotated frame.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[VideoSequence],
+        length: int,
+        spans: Sequence[int],
+        cutting: Cutting,
+        rule: Rule = "released",
+        even: bool = False,
+    ) -> None:
+        self._sequences = [(sequence, sequence.annotated) for sequence in sequences if sequence.annotated]
+        if not self._sequences:
+            raise DataError("none of the sequences has an annotated frame")
+        self._ends = np.cumsum([len(annotated) for _, annotated in self._sequences])
+        self._length, self._spans, self._cutting = length, tuple(spans), cutting
+        self._rule = paper_indices if rule == "paper" else released_indices
+        self._even = even
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
+        """See `ClipSource.draw`."""
+        if self._even:
+            which = int(generator.integers(len(self._sequences)))
+            start = int(generator.integers(len(self._sequences[which][1])))
+        else:
+            which = int(np.searchsorted(self._ends, number, side="right"))
+            start = number - int(self._ends[which - 1] if which else 0)
+        sequence, annotated = self._sequences[which]
+        span = int(generator.choice(self._spans))
+        chosen = self._rule(len(annotated), start, self._length, span, generator)
+        frames, labels = read_clip(sequence, [annotated[index] for index in chosen])
+        return self._cutting.draft(frames, labels, generator)
+
+
+@dataclass(frozen=True, eq=False)
+class SceneDraft:
+    """Layers to be rendered; see `stills.layers.render`.
+
+    Attributes:
+        layers: from back to front.
+        size: (height, width) of the frames.
+    """
+
+    layers: list[Layer]
+    size: tuple[int, int]
+
+    def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """See `clips.Draft.render`."""
+        return render(self.layers, self.size, device)
+
+
+class StillClips:
+    """Clips made from pictures: moved as a whole, or as backgrounds of things cut out elsewhere.
+
+    What is shown is drawn anew each time, whatever the number.
+
+    Args:
+        pictures: with labelled objects, moved as a whole; one set is drawn, then one of its pictures.
+        backgrounds: what compositions stand before, drawn likewise; their own objects are background there.
+        things: where the things of compositions come from, one drawn for each thing; without any, there are no
+            compositions.
+        length: frames of a clip.
+        size: (height, width) of the frames.
+        options: see `SceneOptions`.
+
+    Raises:
+        DataError: no pictures, or no backgrounds for the things.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Stills],
+        backgrounds: Sequence[Stills],
+        things: Sequence[CutoutSource],
+        length: int,
+        size: tuple[int, int],
+        options: SceneOptions,
+    ) -> None:
+        self._pictures, self._backgrounds, self._things = tuple(pictures), tuple(backgrounds), tuple(things)
+        self._length, self._size, self._options = length, size, options
+        if not self._pictures or not all(map(len, self._pictures)):
+            raise DataError("clips from stills need pictures, and none of their sets may be empty")
+        if self._things and (not self._backgrounds or not all(map(len, self._backgrounds))):
+            raise DataError("things cut out need backgrounds, and none of their sets may be empty")
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pictures))
+
+    def draw(self, number: int, generator: np.random.Generator) -> SceneDraft:
+        """See `ClipSource.draw`."""
+        scene = Scene(self._length, self._size, self._options, generator)
+        if generator.random() < self._options.moved or not self._things:
+            return SceneDraft(scene.moved_still(*_any_of(self._pictures, generator)), self._size)
+        background, _ = _any_of(self._backgrounds, generator)
+        return SceneDraft(scene.composition(background, self._thing), self._size)
+
+    def _thing(self, frames: int, generator: np.random.Generator) -> Cutout:
+        return self._things[int(generator.integers(len(self._things)))](frames, generator)
+
+
+def _any_of(sets: Sequence[Stills], generator: np.random.Generator) -> tuple[Picture, Labels]:
+    """Some picture of some set; the sets alike likely."""
+    chosen = sets[int(generator.integers(len(sets)))]
+    return chosen.read(int(generator.integers(len(chosen))))
+
+
+class ReleasedStills:
+    """Clips made from pictures as the published 3DC-Seg does, one for each picture; see `stills.released`.
+
+    Args:
+        pictures: with labelled objects.
+        length: frames of a clip.
+        size: (height, width) of the frames; pictures come to it by `clips.resize_short_edge_and_crop`.
+        repair: see `clips.released_crop_intervals`.
+    """
+
+    def __init__(self, pictures: Stills, length: int, size: tuple[int, int], repair: bool = False) -> None:
+        self._pictures, self._length, self._size, self._repair = pictures, length, size, repair
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def draw(self, number: int, generator: np.random.Generator) -> ReleasedDraft:
+        """See `ClipSource.draw`."""
+        picture, labels = self._pictures.read(number)
+        picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, self._repair)
+        return ReleasedDraft.draw(picture, labels, self._length, generator)
+
+
+class FramesOf:
+    """The annotated frames of sequences as single pictures; they are `Stills`."""
+
+    def __init__(self, sequences: Sequence[VideoSequence]) -> None:
+        self._frames = [(sequence, index) for sequence in sequences for index in sequence.annotated]
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def read(self, index: int) -> tuple[Picture, Labels]:
+        """See `Stills.read`."""
+        sequence, frame = self._frames[index]
+        frames, labels = read_clip(sequence, [frame])
+        return frames[0], labels[0]
+
+
+def moving_things(sequences: Sequence[VideoSequence], spans: Sequence[int] = (1, 2), least: int = 100) -> CutoutSource:
+    """Make a source of things cut out of videos, which keep moving as they did there.
+
+    Args:
+        sequences: only frames with an annotation take part.
+        spans: steps between the frames taken, in annotated frames; one is drawn for each thing.
+        least: pixels that a thing must have on each of its frames.
+
+    Raises:
+        DataError: no sequence has an annotated frame.
+    """
+    usable = [(sequence, sequence.annotated) for sequence in sequences if sequence.annotated]
+    if not usable:
+        raise DataError("none of the sequences has an annotated frame")
+    return partial(_draw_moving_thing, usable, tuple(spans), least)
+
+
+def _draw_moving_thing(
+    usable: Sequence[tuple[VideoSequence, list[int]]],
+    spans: Sequence[int],
+    least: int,
+    frames: int,
+    generator: np.random.Generator,
+) -> Cutout:
+    """Some object of some sequence; where the sequence ends, its last frame is repeated."""
+    for _ in range(TRIES):
+        sequence, annotated = usable[int(generator.integers(len(usable)))]
+        step = int(generator.choice(spans))
+        first = int(generator.integers(max(1, len(annotated) - step * (frames - 1))))
+        chosen = [annotated[min(first + step * place, len(annotated) - 1)] for place in range(frames)]
+        pictures, labels = read_clip(sequence, chosen)
+        counts = np.stack([np.bincount(one.ravel(), minlength=256)[1:] for one in labels])  # (T, 255)
+        ids = 1 + np.flatnonzero(counts.min(axis=0) >= least)
+        if len(ids):
+            return cut(pictures, labels == generator.choice(ids))
+    raise DataError(f"{TRIES} clips without an object of {least} pixels on every frame; are the masks empty?")
