@@ -24,7 +24,8 @@ from rotoscope.data.clips import Augmentation, ClipBatch, paper_indices
 from rotoscope.models.three_dc_seg.losses import LossOptions
 from rotoscope.models.three_dc_seg.network import ThreeDCSeg, mobile
 from rotoscope.models.three_dc_seg.training import training_step
-from rotoscope.training.loop import Progress, WeightAverage, fit
+from rotoscope.training.average import WeightAverage
+from rotoscope.training.loop import Progress, fit
 
 Video = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -50,9 +51,9 @@ def batches(videos: list[Video], size: tuple[int, int], length: int, batch: int,
             span = int(generator.choice([length, 12, 20]))
             start = int(generator.integers(0, max(1, len(frames) - length)))
             chosen = paper_indices(len(frames), start, length, span, generator)
-            clip, mask = augment(frames[chosen], truth[chosen], generator)
+            clip, labels = augment.draft(frames[chosen], truth[chosen], generator).render()
             clips.append(clip)
-            masks.append(mask)
+            masks.append((labels > 0).float()[None])
         stacked = torch.stack(clips).contiguous(memory_format=torch.channels_last_3d)
         yield ClipBatch(stacked, torch.stack(masks))
 
@@ -100,7 +101,7 @@ def main() -> None:
 
     def step(batch: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
         result = training_step(network, batch, options, amp)
-        return result.loss, result.iou
+        return result.loss, result.score
 
     def report(progress: Progress) -> None:
         nonlocal saved

@@ -26,7 +26,10 @@ ALLOWED = {
     "data": {"types", "errors", "files", "masks", "ops", "video"},
     "evaluation": {"types", "errors", "files", "masks", "metrics", "data", "render"},
     "inference": {"types", "errors", "files", "masks", "video", "render", "ops", "backbones", "models"},
-    "training": {"types", "errors", "files", "masks", "ops", "backbones", "models", "data", "metrics"},
+    "training": {
+        *("types", "errors", "files", "masks", "video", "render", "ops", "backbones", "models", "data", "metrics"),
+        "inference",
+    },
     "weights": set(),
 }
 # Training a system needs clips and a loop; running it must not import them.

@@ -29,5 +29,9 @@ class DataError(RotoscopeError):
     """A data set or folder of annotations that is not as its layout says."""
 
 
+class TrainingError(RotoscopeError):
+    """A training that cannot go on: its loss is no number, or memory ran out."""
+
+
 class VideoWarning(UserWarning):
     """A video that could be read only in part, or whose frames had to be mended."""

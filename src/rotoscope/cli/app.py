@@ -30,6 +30,7 @@ commands:
   models     list the models: task, parameters, where the weights are
   info       tell what a video is: size, rate, length, codec, rotation
   evaluate   score results by a benchmark's own protocol
+  train      train a network as a recipe says; stop and resume it
   check-data tell everything that is wrong with pictures and masks to train on
   export     write the archive that a benchmark's server takes
   bench      time a model on this machine, stage by stage
@@ -41,13 +42,14 @@ commands:
 
 def _command(name: str) -> Callable[..., None] | None:
     # The commands' files import torch, decoders and rich inside their functions, so this is quick.
-    from rotoscope.cli import bench, check_data, convert, demo, evaluate, export, info, models, segment
+    from rotoscope.cli import bench, check_data, convert, demo, evaluate, export, info, models, segment, train
 
     commands: dict[str, Callable[..., None]] = {
         "segment": segment.segment,
         "models": models.models,
         "info": info.info,
         "evaluate": evaluate.evaluate,
+        "train": train.train,
         "check-data": check_data.check_data,
         "export": export.export,
         "bench": bench.bench,
@@ -80,7 +82,10 @@ def _guarded(given: list[str]) -> int:
     except RotoscopeError as error:
         return _say(str(error))
     except KeyboardInterrupt as interrupt:
-        _say("stopped; files already written are whole" + (" (--resume goes on)" if given[0] == "segment" else ""))
+        _say(
+            "stopped; files already written are whole"
+            + (" (--resume goes on)" if given[0] in ("segment", "train") else "")
+        )
         return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:
         silence(sys.stdout)

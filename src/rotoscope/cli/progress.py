@@ -86,6 +86,43 @@ def counting(console: Console) -> Iterator[Callable[[str, int], None]]:
         yield lambda name, total: bar.update(task, advance=1, total=total, description=name)
 
 
+@contextmanager
+def stepping(name: str) -> Iterator[Callable[[int, int, str, float, bool], None]]:
+    """Give a function that shows a training's steps under `name`, on the error stream.
+
+    It takes the steps done, the steps in all, words, the seconds left, and whether the step wrote a line of the log:
+    those are what is printed where there is no terminal.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield (
+            lambda done, total, words, left, logged: (
+                complain(f"{name}: step {done} of {total}, {words}, {duration(left)} left") if logged else None
+            )
+        )
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, TextColumn("{task.fields[words]}", markup=False), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None, words="")
+        yield lambda done, total, words, left, logged: bar.update(
+            task, completed=done, total=total, words=f"{words}, {duration(left)} left"
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 12 s, 3:05, 1:02:03."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
 class _Lines:
     """Prints a line every ten seconds."""
 

@@ -22,7 +22,7 @@ class ClipBatch:
 
     Attributes:
         clips: (B, 3, T, H, W) float32, RGB in [0, 1].
-        masks: (B, 1, T, H, W) float32, 0 background, 1 foreground.
+        masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects.
     """
 
     clips: Tensor

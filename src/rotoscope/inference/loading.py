@@ -47,7 +47,7 @@ def load(
     path = Path(name_or_path)
     if str(name_or_path) in bundled():
         network, card = _from_file(WEIGHTS / f"{name_or_path}.safetensors")
-    elif path.suffix == ".safetensors" and path.is_file() and _is_ours(path):
+    elif path.suffix == ".safetensors" and path.is_file() and is_ours(path):
         network, card = _from_file(path)
     elif path.exists() or path.suffix:
         network, card = _from_authors(path, system_name)
@@ -58,7 +58,7 @@ def load(
         )
     dtype = choose_precision(precision, target, card.bf16)
     chosen = system(card.system)
-    options = _options(chosen.options, card)
+    options = options_of(chosen.options, card)
     return Model(card, chosen, prepare(network, target, dtype), options, target, dtype)
 
 
@@ -111,7 +111,7 @@ def convert(path: Path, system_name: str) -> tuple[dict[str, Tensor], Card, Load
         WeightsError: see `load`.
     """
     chosen = system(system_name)
-    if path.is_file() and _is_ours(path):
+    if path.is_file() and is_ours(path):
         raise WeightsError(f"{path} is in our format already; open it as it is")
     content = read_checkpoint(path)
     source = f"converted from {path.name}"
@@ -138,7 +138,8 @@ def report_of(module: nn.Module) -> LoadReport:
     return report
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a safetensors file carries our card."""
     # The header of a safetensors file is its first bytes: length, then JSON.
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -186,7 +187,12 @@ def _belongs(name: str, state: Mapping[str, Tensor]) -> bool:
     return system(name).identify(system(name).tidy(state)) is not None
 
 
-def _options(kind: type[Any], card: Card) -> Any:
+def options_of(kind: type[Any], card: Card) -> Any:
+    """The inference options that a card asks for.
+
+    Raises:
+        WeightsError: the system has no such option, or a value is of a wrong type.
+    """
     known = {field.name for field in fields(kind)}
     unknown = sorted(set(card.options) - known)
     if unknown:

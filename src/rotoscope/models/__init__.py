@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rotoscope.errors import OptionError
 
 if TYPE_CHECKING:
-    from rotoscope.models.contract import System
+    from rotoscope.models.contract import System, Trainable
 
 SYSTEM_NAMES = ("3dc-seg",)
 
@@ -22,4 +22,17 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.three_dc_seg.system import SYSTEM
 
         return SYSTEM
+    raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
+
+
+def trainable(name: str) -> Trainable[Any]:
+    """How the system called `name` is trained; nothing that runs a network imports it.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name == "3dc-seg":
+        from rotoscope.models.three_dc_seg.training import TRAINABLE
+
+        return TRAINABLE
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

@@ -63,3 +63,34 @@ class System(Generic[Options]):
     tidy: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     published: Callable[[str], PublishedNetwork]
     encoder_weights: Callable[[Mapping[str, Any]], dict[str, Tensor] | None] | None = None
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one batch gave.
+
+    Attributes:
+        loss: scalar with gradient, the mean over the batch.
+        score: scalar without gradient, the system's own measure of how good the batch was, 0 to 1.
+    """
+
+    loss: Tensor
+    score: Tensor
+
+
+@dataclass(frozen=True)
+class Trainable(Generic[Options]):
+    """How a system is trained.
+
+    Attributes:
+        options: the frozen dataclass of its training options, such as the loss; every field has a default.
+        begin: makes a network ready: what is to have no gradient.
+        mode: puts it in train mode, but for what stays in eval mode; called before every step.
+        step: a batch of clips through the network, compared with its labels. The network may be wrapped for several
+            processes; the batch is a `data.clips.ClipBatch`; the type is that of autocast, None for float32.
+    """
+
+    options: type[Options]
+    begin: Callable[[nn.Module, Options], None]
+    mode: Callable[[nn.Module, Options], None]
+    step: Callable[[nn.Module, Any, Options, torch.dtype | None], StepResult]

@@ -55,6 +55,7 @@ class Panel:
         across: name of the axis.
         up: name of the axis.
         steps: draw a value as holding until the next.
+        unit: values lie between 0 and 1, and so does the axis.
     """
 
     title: str
@@ -62,6 +63,7 @@ class Panel:
     across: str
     up: str
     steps: bool = False
+    unit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ def _panels(plot: Panels) -> Figure:
         axes.set_title(_short(panel.title), fontsize=9)
         axes.set_xlabel(panel.across, fontsize=8)
         axes.set_ylabel(panel.up, fontsize=8)
-        axes.set_ylim(-0.02, 1.03)
+        if panel.unit:
+            axes.set_ylim(-0.02, 1.03)
         if panel.across in _FRACTIONS:
             axes.set_xlim(-0.02, 1.03)
         else:

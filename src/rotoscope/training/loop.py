@@ -1,11 +1,10 @@
 """A plain training loop: batches in, steps, a moving average of the weights, a log line now and then.
 
-The trainer with recipes, resume and several processes grows from here; this part knows nothing of any system.
+For scripts and tests; `trainer` is the one with recipes, resume and several processes.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from rotoscope.training.average import WeightAverage
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,6 @@ def cosine_rate(step: int, steps: int, peak: float, warm_up: int) -> float:
         return peak * (step + 1) / warm_up
     share = (step - warm_up) / max(1, steps - warm_up)
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-
-
-class WeightAverage:
-    """Exponential moving average of a network's weights.
-
-    Args:
-        network: copied; the copy is `self.network`, in eval mode.
-        decay: how much of the old average a step keeps, lower in the first steps.
-    """
-
-    def __init__(self, network: nn.Module, decay: float = 0.998) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.decay = decay
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move towards the weights of `network`."""
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for mean, current in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(current, 1 - decay)
-            else:
-                mean.copy_(current)
 
 
 Batch = object

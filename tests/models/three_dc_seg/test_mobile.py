@@ -14,7 +14,8 @@ from rotoscope.inference.loading import WEIGHTS, parameters_of
 from rotoscope.models.three_dc_seg.losses import LossOptions
 from rotoscope.models.three_dc_seg.network import mobile
 from rotoscope.models.three_dc_seg.training import training_step
-from rotoscope.training.loop import WeightAverage, fit
+from rotoscope.training.average import WeightAverage
+from rotoscope.training.loop import fit
 from tests.shared import shared
 
 
@@ -78,8 +79,8 @@ def test_it_learns_a_moving_disc(tmp_path: Path):
 
     def step(given):
         result = training_step(network, given, LossOptions("two_class"))
-        seen.append(float(result.iou))
-        return result.loss, result.iou
+        seen.append(float(result.score))
+        return result.loss, result.score
 
     fit(network, [batch] * 60, step, optimiser, steps=60, warm_up=5, average=average)
     assert seen[0] < 0.5

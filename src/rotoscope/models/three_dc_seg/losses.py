@@ -21,8 +21,8 @@ class LossOptions:
             inference compares both channels; "two_class" trains both, and is the right choice for a new training.
         bootstrap: share of the largest losses of each frame that count; None counts every pixel. The authors'
             development version used 0.25.
-        overlap: weight of one minus the soft IoU of each clip, beside the cross-entropy; it counts a small object like a
-            large one. Not the authors'.
+        overlap: weight of one minus the soft IoU of each clip, beside the cross-entropy; a small object counts as
+            much as a large one. Not the authors'.
     """
 
     form: Literal["released", "two_class"] = "released"

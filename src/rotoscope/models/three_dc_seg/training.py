@@ -1,54 +1,43 @@
-"""Training 3DC-Seg: one clip batch -> loss, optimiser and recipe defaults (spec sections 3.1 to 3.5).
+"""Training 3DC-Seg: one batch of clips -> loss, and what of the network is trained (BMVC 2020, released code).
 
-The loop itself is in `rotoscope.training`; nothing here is imported to run inference.
+The loop is in `rotoscope.training`, the numbers are in recipes/3dc-seg; nothing here is imported to run inference.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rotoscope.data.clips import ClipBatch
+from rotoscope.errors import OptionError
+from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.three_dc_seg.losses import LossOptions, clip_iou, foreground_loss
-from rotoscope.models.three_dc_seg.network import ThreeDCSeg
+
+_NORMS = ("released", "frozen", "trained")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What the released configuration says, `bmvc_final`.
+class TrainingOptions(LossOptions):
+    """The loss, and what becomes of batch norms.
 
     Attributes:
-        loss: form of the loss.
-        learning_rate: initial rate of Adam.
-        drop_after: epochs after which the rate is divided by ten (the exponential schedule has no effect there).
-        clip_length: frames a clip.
-        max_gap: frames that a clip may span.
-        batch_size: clips a process.
-        freeze_batch_norm_affine: keep scale and shift of the encoder's batch norms; their statistics still move,
-            as in the released code.
+        batch_norm: "released": the encoder's scale and shift get no gradient, its statistics move, as in the authors'
+            code; "frozen": the encoder's norms stay as they are in every way; "trained": they are trained.
     """
 
-    loss: LossOptions = field(default_factory=LossOptions)
-    learning_rate: float = 5e-5
-    drop_after: tuple[int, ...] = (10,)
-    clip_length: int = 8
-    max_gap: int = 12
-    batch_size: int = 2
-    freeze_batch_norm_affine: bool = True
+    batch_norm: Literal["released", "frozen", "trained"] = "released"
 
-
-@dataclass(frozen=True)
-class StepResult:
-    """Loss (scalar with gradient) and logged IoU of one batch."""
-
-    loss: Tensor
-    iou: Tensor
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_norm not in _NORMS:
+            raise OptionError(f"batch_norm {self.batch_norm!r} is not known; choose {', '.join(_NORMS)}")
 
 
 def training_step(
-    network: ThreeDCSeg, batch: ClipBatch, options: LossOptions, amp: torch.dtype | None = None
+    network: nn.Module, batch: ClipBatch, options: LossOptions, amp: torch.dtype | None = None
 ) -> StepResult:
     """Run the network on a batch of clips and compare with the masks.
 
@@ -57,6 +46,9 @@ def training_step(
         batch: clips and masks; see `ClipBatch`.
         options: form of the loss.
         amp: autocast type, for example torch.bfloat16; None runs in the weights' own type.
+
+    Returns:
+        The loss, and the IoU that training logs.
     """
     with torch.autocast(batch.clips.device.type, amp, enabled=amp is not None):
         logits = network(batch.clips)
@@ -70,3 +62,19 @@ def freeze_batch_norm_affine(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm3d):
             layer.requires_grad_(False)
+
+
+def _begin(network: nn.Module, options: TrainingOptions) -> None:
+    if options.batch_norm != "trained":
+        freeze_batch_norm_affine(network.get_submodule("encoder"))
+
+
+def _mode(network: nn.Module, options: TrainingOptions) -> None:
+    network.train()
+    if options.batch_norm == "frozen":
+        for layer in network.get_submodule("encoder").modules():
+            if isinstance(layer, nn.BatchNorm3d):
+                layer.eval()
+
+
+TRAINABLE = Trainable(options=TrainingOptions, begin=_begin, mode=_mode, step=training_step)

@@ -1,0 +1,301 @@
+"""What a training is made of: frozen dataclasses, filled from a TOML recipe and from `--set`.
+
+Every field is documented in docs/training.md; the defaults are those of a plain run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rotoscope.data.stills.scenes import SceneOptions
+from rotoscope.errors import OptionError
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """Annotated sequences on disk.
+
+    Attributes:
+        kind: layout.
+        path: folder, below the recipe's `root`.
+        split: which list, where the layout has lists.
+        year: of DAVIS.
+        annotations: folder of DAVIS's masks.
+        sequences: only these.
+        leave_out: not these.
+        frames: annotated frames that the published set has, told by a dry run where the set is not at hand.
+    """
+
+    kind: Literal["davis", "youtube-vos", "fbms", "visal", "folder"]
+    path: str
+    split: str = "train"
+    year: int = 2016
+    annotations: Literal["Annotations", "Annotations_unsupervised"] = "Annotations"
+    sequences: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures with masks on disk.
+
+    Attributes:
+        kind: "coco": a file of instances; "pictures": a folder; see `data.folder`.
+        path: the file or folder, below the recipe's `root`.
+        images: folder of the pictures of a COCO file, found beside it when empty.
+        split: keep the pictures that say they belong to this split.
+        count: pictures that the published set has, told by a dry run where the set is not at hand.
+    """
+
+    kind: Literal["coco", "pictures"]
+    path: str
+    images: str = ""
+    split: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class VideoData:
+    """Clips of annotated videos.
+
+    Attributes:
+        kind: tells this table from the others.
+        sets: where the sequences are.
+        weight: how often it is drawn from, against the other tables.
+        spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
+        rule: "released" or "paper"; see `data.clips`.
+        even: every sequence counts alike, however long it is.
+        crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
+        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
+        repair: mend the published crop's slip; for "released" only.
+    """
+
+    kind: Literal["videos"]
+    sets: tuple[VideoSet, ...]
+    weight: float = 1.0
+    spans: tuple[int, ...] = (12,)
+    rule: Literal["released", "paper"] = "released"
+    even: bool = False
+    crop: Literal["window", "released"] = "window"
+    zoom: tuple[float, float] = (0.8, 1.4)
+    stretch: float = 0.1
+    flip: float = 0.5
+    reverse: float = 0.5
+    tone: float = 0.15
+    repair: bool = False
+
+
+@dataclass(frozen=True)
+class StillData:
+    """Clips made from pictures; see `data.stills`.
+
+    Attributes:
+        kind: tells this table from the others.
+        pictures: moved as a whole.
+        weight: how often it is drawn from, against the other tables.
+        engine: "scenes": ours; "released": the published code's chain of changes.
+        backgrounds: what compositions stand before; the pictures themselves where there are none.
+        things: pictures whose objects are put before them.
+        moving: sequences whose objects are put before them, and whose frames are backgrounds too.
+        scene: chances and reaches; for "scenes" only.
+    """
+
+    kind: Literal["stills"]
+    pictures: tuple[PictureSet, ...]
+    weight: float = 1.0
+    engine: Literal["scenes", "released"] = "scenes"
+    backgrounds: tuple[PictureSet, ...] = ()
+    things: tuple[PictureSet, ...] = ()
+    moving: tuple[VideoSet, ...] = ()
+    scene: SceneOptions = field(default_factory=SceneOptions)
+
+
+@dataclass(frozen=True)
+class RenderedData:
+    """Clips that the package draws itself: for tests and stand-ins.
+
+    Attributes:
+        kind: tells this table from the others.
+        clips: how many different ones.
+        weight: how often it is drawn from, against the other tables.
+        seed: of the first clip.
+    """
+
+    kind: Literal["rendered"]
+    clips: int = 4
+    weight: float = 1.0
+    seed: int = 0
+
+
+Data = VideoData | StillData | RenderedData
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """Of every training clip.
+
+    Attributes:
+        length: frames, T_c.
+        size: (height, width) in pixels.
+    """
+
+    length: int = 8
+    size: tuple[int, int] = (480, 854)
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """How gradients become steps.
+
+    Attributes:
+        kind: the rule; betas are torch's defaults.
+        rate: peak learning rate.
+        rates: other peak rates, by the beginning of a parameter's name ("encoder").
+        weight_decay: of the rule.
+        momentum: of sgd.
+        clip_norm: longest gradient; 0 leaves gradients as they are.
+    """
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    rate: float = 5e-5
+    rates: Mapping[str, float] = field(default_factory=dict)
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    clip_norm: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """How the learning rate changes, as a factor of its peak.
+
+    Attributes:
+        kind: "constant"; "steps": times `factor` from each epoch of `drops` on; "exponential": times `factor` after
+            every epoch; "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
+        warm_up: steps of linear rise before all of these.
+        drops: epochs, counted from 0, that begin with a lower rate.
+        factor: see `kind`.
+        floor: see `kind`.
+        power: see `kind`.
+    """
+
+    kind: Literal["constant", "steps", "exponential", "cosine", "polynomial"] = "constant"
+    warm_up: int = 0
+    drops: tuple[float, ...] = ()
+    factor: float = 0.1
+    floor: float = 0.01
+    power: float = 0.9
+
+
+@dataclass(frozen=True)
+class RunRecipe:
+    """How long, how much at once, how often what is told and kept.
+
+    Attributes:
+        steps: of the optimiser; or
+        epochs: passes over the data.
+        batch: clips of a step in each process at once.
+        accumulate: such batches whose gradients make one step.
+        precision: "bf16" runs the network under autocast; weights and the optimiser stay in float32.
+        average: decay of the weights' moving average, which is validated and kept; 0 keeps the weights themselves.
+        workers: processes that draw clips; 0 draws between steps.
+        log_every: steps between lines of the log.
+        save_every: steps between checkpoints.
+        deterministic: only operators that give the same bits on a GPU again.
+    """
+
+    steps: int = 0
+    epochs: float = 0.0
+    batch: int = 2
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    average: float = 0.0
+    workers: int = 2
+    log_every: int = 50
+    save_every: int = 500
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """Sequences that are segmented and scored while training, to choose the best weights.
+
+    Attributes:
+        sets: where they are.
+        every: steps between validations; the last step is always validated.
+        start_at: first step that may be validated.
+        rendered: clips of the package instead of sets.
+    """
+
+    sets: tuple[VideoSet, ...] = ()
+    every: int = 1000
+    start_at: int = 0
+    rendered: int = 0
+
+
+@dataclass(frozen=True)
+class CardRecipe:
+    """What the weights say of themselves; see `inference.checkpoint.Card`."""
+
+    name: str = ""
+    source: str = ""
+    licence: str = ""
+    bf16: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training.
+
+    Attributes:
+        system: whose network it is.
+        network: which of its networks.
+        start: weights to start from; see `training.start`.
+        root: folder that the data's paths begin in.
+        seed: of everything that is drawn.
+        clips: shape of a clip.
+        data: where they come from.
+        model: the system's own training options, such as its loss.
+        optimiser, schedule, run, validation, card: see their classes.
+        inference: inference options that belong to the weights.
+    """
+
+    system: str
+    network: str
+    data: tuple[Data, ...]
+    start: str = ""
+    root: str = "."
+    seed: int = 0
+    clips: ClipShape = field(default_factory=ClipShape)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    run: RunRecipe = field(default_factory=RunRecipe)
+    validation: ValidationRecipe | None = None
+    inference: Mapping[str, Any] = field(default_factory=dict)
+    card: CardRecipe = field(default_factory=CardRecipe)
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise OptionError("the recipe names no [[data]]; a training needs some")
+        if (self.run.steps > 0) == (self.run.epochs > 0):
+            raise OptionError("give either run.steps or run.epochs, above 0")
+        wanted = {
+            "run.batch": self.run.batch >= 1,
+            "run.accumulate": self.run.accumulate >= 1,
+            "run.workers": self.run.workers >= 0,
+            "run.log_every": self.run.log_every >= 1,
+            "run.save_every": self.run.save_every >= 1,
+            "run.average": 0 <= self.run.average < 1,
+            "clips.length": self.clips.length >= 1,
+            "clips.size": min(self.clips.size) >= 1,
+            "optimiser.rate": self.optimiser.rate > 0,
+            "schedule.warm_up": self.schedule.warm_up >= 0,
+            "data.weight": all(table.weight >= 0 for table in self.data) and any(table.weight for table in self.data),
+            "validation.every": self.validation is None or self.validation.every >= 1,
+        }
+        for name, good in wanted.items():
+            if not good:
+                raise OptionError(f"{name} is out of its range; see docs/training.md")

@@ -1,0 +1,139 @@
+"""From a recipe's [[data]] tables to sources of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast, get_args
+
+from rotoscope.data import davis, fbms, folder, visal, youtube_vos
+from rotoscope.data.batches import Mixture
+from rotoscope.data.clips import Augmentation, ReleasedCrop
+from rotoscope.data.coco import Coco
+from rotoscope.data.rendered import RenderedClips
+from rotoscope.data.sequences import VideoSequence
+from rotoscope.data.sources import ClipSource, FramesOf, ReleasedStills, StillClips, VideoClips, moving_things
+from rotoscope.data.stills.cutouts import Stills, cut_from
+from rotoscope.errors import DataError, OptionError
+from rotoscope.training.recipe import ClipShape, Data, PictureSet, Recipe, RenderedData, StillData, VideoData, VideoSet
+
+
+def mixture(recipe: Recipe) -> Mixture:
+    """Build everything that clips are drawn from.
+
+    Raises:
+        RotoscopeError: data that is not there, or not as its layout says.
+    """
+    root = Path(recipe.root)
+    sources = [source(table, recipe.clips, root) for table in recipe.data]
+    return Mixture(sources, [table.weight for table in recipe.data], recipe.seed)
+
+
+def stand_in(recipe: Recipe) -> Mixture:
+    """Rendered clips of the recipe's shape in place of all its data, to try a recipe without the data sets."""
+    return Mixture([RenderedClips(2, recipe.clips.length, recipe.clips.size, recipe.seed)], [1.0], recipe.seed)
+
+
+def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:
+    """Build the source that one table describes."""
+    if isinstance(table, VideoData):
+        return _videos(table, clips, root)
+    if isinstance(table, StillData):
+        return _stills(table, clips, root)
+    return RenderedClips(table.clips, clips.length, clips.size, table.seed)
+
+
+def _videos(table: VideoData, clips: ClipShape, root: Path) -> VideoClips:
+    if table.crop == "released":
+        cutting: Augmentation | ReleasedCrop = ReleasedCrop(clips.size, table.repair)
+    else:
+        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone)
+    found = _all_sequences(table.sets, root)
+    return VideoClips(found, clips.length, table.spans, cutting, table.rule, table.even)
+
+
+def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:
+    pictures = [stills(item, root) for item in table.pictures]
+    if table.engine == "released":
+        if len(pictures) != 1 or table.backgrounds or table.things or table.moving:
+            raise OptionError("the released engine moves one set of pictures; it takes no backgrounds or things")
+        return ReleasedStills(pictures[0], clips.length, clips.size)
+    moving = _all_sequences(table.moving, root)
+    backgrounds = [stills(item, root) for item in table.backgrounds] or pictures
+    things = [cut_from(stills(item, root)) for item in table.things]
+    if moving:
+        backgrounds = [*backgrounds, FramesOf(moving)]
+        things = [*things, moving_things(moving)]
+    return StillClips(pictures, backgrounds, things, clips.length, clips.size, table.scene)
+
+
+def stills(item: PictureSet, root: Path) -> Stills:
+    """Open a set of pictures."""
+    if item.kind == "pictures":
+        return folder.LabelledPictures(root / item.path)
+    return Coco(root / item.path, root / item.images if item.images else None, item.split or None)
+
+
+def _all_sequences(sets: Sequence[VideoSet], root: Path) -> list[VideoSequence]:
+    return [sequence for item in sets for sequence in sequences(item, root)]
+
+
+def sequences(item: VideoSet, root: Path) -> list[VideoSequence]:
+    """List the sequences of a set.
+
+    Raises:
+        DataError: none is left, or one that the recipe names is not there.
+    """
+    found = _found(item, root / item.path)
+    names = {sequence.name for sequence in found}
+    lost = [name for name in (*item.sequences, *item.leave_out) if name not in names]
+    if lost:
+        raise DataError(f"{root / item.path} has no sequence {', '.join(lost)}, which the recipe names")
+    wanted = set(item.sequences or names) - set(item.leave_out)
+    kept = [sequence for sequence in found if sequence.name in wanted]
+    if not kept:
+        raise DataError(f"no sequence of {root / item.path} is left")
+    return kept
+
+
+def _found(item: VideoSet, path: Path) -> list[VideoSequence]:
+    if item.kind == "davis":
+        if item.split not in get_args(davis.Split):
+            raise OptionError(f"DAVIS has no split {item.split!r}; choose {', '.join(get_args(davis.Split))}")
+        return list(davis.Davis(path, item.year, cast(davis.Split, item.split), annotations=item.annotations))
+    if item.kind == "youtube-vos":
+        return youtube_vos.find_sequences(path, item.split)
+    if item.kind == "fbms":
+        return fbms.find_sequences(path, split="train" if item.split == "train" else "test")
+    if item.kind == "visal":
+        return visal.find_sequences(path)
+    return folder.find_sequences(path)
+
+
+def epoch_clips(recipe: Recipe, root: Path) -> list[tuple[str, int, bool]]:
+    """Say what each table offers: its words, its clips an epoch, whether it was found.
+
+    A table whose data is not there is counted as the recipe says that the published set has; without that as 0.
+    """
+    lines = []
+    for table in recipe.data:
+        try:
+            count, there = len(source(table, recipe.clips, root)), True
+        except DataError:
+            count, there = _published(table), False
+        lines.append((_words(table), count, there))
+    return lines
+
+
+def _published(table: Data) -> int:
+    if isinstance(table, VideoData):
+        return sum(item.frames for item in table.sets)
+    return sum(item.count for item in table.pictures) if isinstance(table, StillData) else table.clips
+
+
+def _words(table: Data) -> str:
+    if isinstance(table, RenderedData):
+        return "rendered clips"
+    parts: Sequence[VideoSet | PictureSet] = table.sets if isinstance(table, VideoData) else table.pictures
+    names = ", ".join(f"{item.kind} {item.path} {item.split}".strip() for item in parts)
+    return f"{'videos' if isinstance(table, VideoData) else 'stills'}: {names}"

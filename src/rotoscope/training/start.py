@@ -1,0 +1,78 @@
+"""Weights that a training starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rotoscope.errors import WeightsError
+from rotoscope.inference.checkpoint import check_file, read_weights
+from rotoscope.inference.loading import WEIGHTS, bundled, convert, is_ours
+from rotoscope.models.published import LoadReport
+
+
+def start_from(network: nn.Module, system: str, name: str, start: str, root: Path) -> str:
+    """Load weights into a network.
+
+    Args:
+        network: on the CPU.
+        system: its system's name.
+        name: the network's name.
+        start: a bundled model's name; a file of ours (a network, or an encoder); arrays (.npz) of a picture network
+            for encoders that take them; an authors' checkpoint or encoder file. A path is taken from the working
+            folder, or else from `root`.
+        root: the recipe's folder of data.
+
+    Returns:
+        One line that says what was loaded.
+
+    Raises:
+        WeightsError: the file is not there, or does not fit.
+    """
+    path = WEIGHTS / f"{start}.safetensors" if start in bundled() else Path(start)
+    path = path if path.exists() or not (root / path).exists() else root / path
+    check_file(path)
+    if path.suffix == ".npz":
+        return _picture_weights(network, name, path)
+    if path.suffix == ".safetensors" and is_ours(path):
+        state, card = read_weights(path)
+        if card.system != system:
+            raise WeightsError(f"{path} is of {card.system}; the recipe trains {system}")
+        encoder = card.kind == "encoder"
+    else:
+        state, card, report = convert(path, system)
+        encoder = not isinstance(report, LoadReport)
+    target = network.get_submodule("encoder") if encoder else network
+    _load(target, state, path, f"{system}/{name}", also=("pixels.", "guidance.") if encoder else ())
+    return f"started from {'the encoder' if encoder else card.name} of {path}"
+
+
+def _picture_weights(network: nn.Module, name: str, path: Path) -> str:
+    encoder = network.get_submodule("encoder")
+    load = getattr(encoder, "load_picture_weights", None)
+    if load is None:
+        raise WeightsError(f"{path} holds weights of a picture network; the encoder of {name} takes none")
+    try:
+        with np.load(path) as stored:
+            left = load(dict(stored))
+    except (ValueError, OSError) as error:
+        raise WeightsError(f"{path}: {error}") from error
+    return f"started from the picture network {path} ({len(left)} of its arrays have no place)"
+
+
+def _load(network: nn.Module, state: dict[str, Tensor], path: Path, name: str, also: tuple[str, ...]) -> None:
+    own = network.state_dict()
+    missing = sorted(key for key in set(own) - set(state) if not key.startswith(also or ("\0",)))
+    unexpected = sorted(set(state) - set(own))
+    wrong = [key for key in state if key in own and state[key].shape != own[key].shape]
+    if missing or unexpected or wrong:
+        first = [*missing, *unexpected, *wrong][0]
+        raise WeightsError(
+            f"{path} does not fit {name}: {len(missing)} weights missing, {len(unexpected)} unknown, "
+            f"{len(wrong)} of another shape (the first is {first})"
+        )
+    with torch.no_grad():
+        network.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, strict=False)
