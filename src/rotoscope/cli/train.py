@@ -149,8 +149,9 @@ def _show(path: Path, recipe: Recipe, found: DryRun) -> None:
         console.print(f"data        {words}: {_clips(count, there)}", markup=False)
     clips = recipe.clips
     console.print(f"batch       {found.batch} clips of {clips.length}x{clips.size[0]}x{clips.size[1]}")
-    epochs = f", {found.steps / found.steps_per_epoch:.1f} epochs of {found.steps_per_epoch:.0f}"
-    console.print(f"steps       {found.steps or 'unknown'}{epochs if found.steps_per_epoch else ''}")
+    each = found.steps_per_epoch
+    epochs = f", {found.steps / each:.1f} epochs of {each:.0f}" if each else ""
+    console.print(f"steps       {found.steps or 'unknown'}{epochs}")
     fixed, batch = found.fixed_bytes / 2**30, found.batch_bytes / 2**30
     console.print(f"memory      about {fixed + batch:.2f} GiB a process: {fixed:.2f} weights, {batch:.2f} maps")
     for name in found.missing:

@@ -5,6 +5,7 @@ The loop is in `rotoscope.training`, the numbers are in recipes/3dc-seg; nothing
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,7 +51,7 @@ def training_step(
     Returns:
         The loss, and the IoU that training logs.
     """
-    with torch.autocast(batch.clips.device.type, amp, enabled=amp is not None):
+    with nullcontext() if amp is None else torch.autocast(batch.clips.device.type, amp):
         logits = network(batch.clips)
     height, width = batch.masks.shape[-2:]
     logits = logits[..., :height, :width].float()
