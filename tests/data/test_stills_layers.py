@@ -158,7 +158,9 @@ def test_colours_stay_in_range_and_rendering_is_repeatable():
 def test_textures_that_may_not_be_written_to_are_welcome():
     texture = noise()
     texture.flags.writeable = False
-    render([Layer(texture, places((0, 0)))], SIZE)
+    clip, _ = render([Layer(texture, places((0, 0)))], SIZE)
+    assert torch.equal(clip, render([Layer(noise(), places((0, 0)))], SIZE)[0])
+    assert not texture.flags.writeable
 
 
 def test_tone_is_exact_and_none_is_none():

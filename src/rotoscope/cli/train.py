@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -52,8 +53,9 @@ def train(
     from rotoscope.training.group import joined
     from rotoscope.training.recipe_file import read_recipe
 
-    changes = [*set, *([f"root={str(data)!r}"] if data is not None else [])]
-    read = read_recipe(recipe, changes)
+    read = read_recipe(recipe, set)
+    if data is not None:
+        read = replace(read, root=str(data))
     if dry_run:
         from rotoscope.training.dry_run import dry_run as count
 
@@ -66,9 +68,9 @@ def train(
 def _train(recipe: Recipe, folder: Path, group: Group, resume: bool, stand_in: bool) -> None:
     from rotoscope.cli.progress import tell
     from rotoscope.training import sources
-    from rotoscope.training.runs import build, prepare_folder
+    from rotoscope.training.runs import build, check_folder
 
-    prepare_folder(folder, group, resume)
+    check_folder(folder, resume)
     mixture = sources.stand_in(recipe) if stand_in else sources.mixture(recipe)
     with _asked_to_stop() as asked, _hooks(folder, group, lambda: asked[0] != 0) as hooks:
         trainer = build(recipe, mixture, folder, group, hooks, resume, stand_in)

@@ -211,4 +211,4 @@ def parameters_of(network: nn.Module) -> int:
 def on_meta(system_name: str, network: str) -> nn.Module:
     """A network without memory behind its weights, to count and trace."""
     with torch.device("meta"):
-        return system(system_name).networks[network]()
+        return system(system_name).build(network)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from rotoscope.errors import OptionError
 from rotoscope.models.published import KeyTable
 from rotoscope.types import Declaration, Session, Task, VideoInfo
 
@@ -63,6 +64,16 @@ class System(Generic[Options]):
     tidy: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     published: Callable[[str], PublishedNetwork]
     encoder_weights: Callable[[Mapping[str, Any]], dict[str, Tensor] | None] | None = None
+
+    def build(self, network: str) -> nn.Module:
+        """Build a network with random weights.
+
+        Raises:
+            OptionError: the system has none of that name.
+        """
+        if network not in self.networks:
+            raise OptionError(f"{self.name} has no network {network!r}; it has {', '.join(self.networks)}")
+        return self.networks[network]()
 
 
 @dataclass(frozen=True)

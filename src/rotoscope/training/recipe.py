@@ -1,6 +1,6 @@
 """What a training is made of: frozen dataclasses, filled from a TOML recipe and from `--set`.
 
-Every field is documented in docs/training.md; the defaults are those of a plain run.
+The classes say what every table may hold; the defaults are those of a plain run.
 """
 
 from __future__ import annotations
@@ -282,20 +282,21 @@ class Recipe:
             raise OptionError("the recipe names no [[data]]; a training needs some")
         if (self.run.steps > 0) == (self.run.epochs > 0):
             raise OptionError("give either run.steps or run.epochs, above 0")
+        table, weights = self.run, [table.weight for table in self.data]
         wanted = {
-            "run.batch": self.run.batch >= 1,
-            "run.accumulate": self.run.accumulate >= 1,
-            "run.workers": self.run.workers >= 0,
-            "run.log_every": self.run.log_every >= 1,
-            "run.save_every": self.run.save_every >= 1,
-            "run.average": 0 <= self.run.average < 1,
-            "clips.length": self.clips.length >= 1,
-            "clips.size": min(self.clips.size) >= 1,
-            "optimiser.rate": self.optimiser.rate > 0,
-            "schedule.warm_up": self.schedule.warm_up >= 0,
-            "data.weight": all(table.weight >= 0 for table in self.data) and any(table.weight for table in self.data),
-            "validation.every": self.validation is None or self.validation.every >= 1,
+            "run.batch must be 1 or more": table.batch >= 1,
+            "run.accumulate must be 1 or more": table.accumulate >= 1,
+            "run.workers must be 0 or more": table.workers >= 0,
+            "run.log_every must be 1 or more": table.log_every >= 1,
+            "run.save_every must be 1 or more": table.save_every >= 1,
+            "run.average must be 0 or more, and below 1": 0 <= table.average < 1,
+            "clips.length must be 1 or more": self.clips.length >= 1,
+            "clips.size must be two numbers of 1 or more": min(self.clips.size) >= 1,
+            "optimiser.rate must be above 0": self.optimiser.rate > 0,
+            "schedule.warm_up must be 0 or more": self.schedule.warm_up >= 0,
+            "the weights of data must be 0 or more, one of them above": min(weights) >= 0 and any(weights),
+            "validation.every must be 1 or more": self.validation is None or self.validation.every >= 1,
         }
-        for name, good in wanted.items():
+        for words, good in wanted.items():
             if not good:
-                raise OptionError(f"{name} is out of its range; see docs/training.md")
+                raise OptionError(words)

@@ -22,7 +22,7 @@ RECIPE, CLIPS = "recipe.json", "clips.png"
 _SHOWN = 6  # clips of the sheet
 
 
-def prepare_folder(folder: Path, group: Group, resume: bool) -> None:
+def check_folder(folder: Path, resume: bool) -> None:
     """Make sure that a training neither replaces another nor resumes none.
 
     Raises:
@@ -33,8 +33,6 @@ def prepare_folder(folder: Path, group: Group, resume: bool) -> None:
         raise OptionError(f"{folder} holds a training already; go on with --resume, or choose another folder with -o")
     if resume and not there:
         raise OptionError(f"{folder} has no {state.NAME} to resume from; leave --resume out")
-    if group.first:
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def build(
@@ -60,11 +58,8 @@ def build(
     Raises:
         RotoscopeError: a network or weights that cannot be used.
     """
-    chosen = system(recipe.system)
-    if recipe.network not in chosen.networks:
-        raise OptionError(f"{recipe.system} has no network {recipe.network!r}; it has {', '.join(chosen.networks)}")
     torch.manual_seed(recipe.seed)
-    network = chosen.networks[recipe.network]()
+    network = system(recipe.system).build(recipe.network)
     if recipe.start and not resume:
         try:
             said = start_from(network, recipe.system, recipe.network, recipe.start, Path(recipe.root))
