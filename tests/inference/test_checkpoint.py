@@ -18,6 +18,7 @@ import rotoscope
 from rotoscope.errors import OutputError, WeightsError
 from rotoscope.inference.checkpoint import HEADER, Card, read_checkpoint, read_weights, save_weights
 from rotoscope.inference.loading import convert, load
+from rotoscope.models import system
 from tests import golden
 from tests.golden import recipe
 from tests.inference import bright
@@ -221,4 +222,20 @@ def test_the_classifier_gives_every_tensor_of_the_encoder(tmp_path):
     del blobs[names["layer3.7.conv2.weight"]]
     path.write_bytes(pickle.dumps({"blobs": blobs}, 2))
     with pytest.raises(WeightsError, match="lacks"):
+        convert(path, "3dc-seg")
+
+
+def test_a_classifier_of_r2plus1d_gives_every_tensor_of_its_encoder(tmp_path):
+    own = system("3dc-seg").build("r2plus1d34_gc3d").get_submodule("encoder").state_dict()
+    arrays = {key: value for key, value in own.items() if not key.startswith(("pixels.", "guidance."))}
+    renamed = {f"stem.{key[6:]}" if key.startswith("conv1.") else key: value for key, value in arrays.items()}
+    path = tmp_path / "r2plus1d_34.pth"
+    torch.save({**renamed, "fc.weight": torch.zeros(359, 512)}, path)
+    state, card, report = convert(path, "3dc-seg")
+    assert (card.kind, card.network, report) == ("encoder", "r2plus1d34_gc3d", None)
+    assert set(state) == set(arrays)
+    assert all(torch.equal(state[key], value) for key, value in arrays.items() if "num_batches" not in key)
+    del renamed["layer1.0.conv1.1.weight"]
+    torch.save(renamed, path)
+    with pytest.raises(WeightsError, match=r"lacks layer1\.0\.conv1\.1\.weight"):
         convert(path, "3dc-seg")

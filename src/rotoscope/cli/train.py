@@ -71,7 +71,8 @@ def _train(recipe: Recipe, folder: Path, group: Group, resume: bool, stand_in: b
     from rotoscope.training.runs import build, check_folder
 
     check_folder(folder, resume)
-    mixture = sources.stand_in(recipe) if stand_in else sources.mixture(recipe)
+    recipe = sources.with_stand_ins(recipe) if stand_in else recipe
+    mixture = sources.mixture(recipe)
     with _asked_to_stop() as asked, _hooks(folder, group, lambda: asked[0] != 0) as hooks:
         trainer = build(recipe, mixture, folder, group, hooks, resume, stand_in)
         if group.first:

@@ -119,7 +119,8 @@ def convert(path: Path, system_name: str) -> tuple[dict[str, Tensor], Card, Load
         if chosen.encoder_weights is not None and isinstance(content, Mapping):
             encoder = chosen.encoder_weights(content)
             if encoder is not None:
-                return encoder, Card(path.stem, system_name, "csn_gc3d", kind="encoder", source=source), None
+                network, weights = encoder
+                return weights, Card(path.stem, system_name, network, kind="encoder", source=source), None
         module = from_published(system_name, flat_state(content), strict=True)
     report = report_of(module)
     card = Card(path.stem, system_name, report.network, source=source, licence="that of the authors' file")

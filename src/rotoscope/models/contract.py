@@ -48,8 +48,8 @@ class System(Generic[Options]):
         identify: which network an authors' state dict belongs to; None when it is not this system's.
         tidy: makes an authors' state dict flat and free of second copies.
         published: how to read the authors' file of a network; legacy names are known too.
-        encoder_weights: the encoder's weights from a classifier file's arrays, under the names of the network's
-            encoder; None when the file is something else.
+        encoder_weights: from a classifier file's arrays, a network with that encoder, and the weights under the names
+            of its encoder; None when the file is something else.
     """
 
     name: str
@@ -63,7 +63,7 @@ class System(Generic[Options]):
     identify: Callable[[Mapping[str, Tensor]], str | None]
     tidy: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     published: Callable[[str], PublishedNetwork]
-    encoder_weights: Callable[[Mapping[str, Any]], dict[str, Tensor] | None] | None = None
+    encoder_weights: Callable[[Mapping[str, Any]], tuple[str, dict[str, Tensor]] | None] | None = None
 
     def build(self, network: str) -> nn.Module:
         """Build a network with random weights.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import torch
 from torch import nn
 
@@ -19,7 +21,7 @@ def build_optimiser(network: nn.Module, recipe: OptimiserRecipe) -> torch.optim.
     groups: dict[str, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            fitting = [start for start in recipe.rates if name.startswith(start)]
+            fitting = [start for start in recipe.rates if fnmatchcase(name, start + "*")]
             groups.setdefault(max(fitting, key=len, default=""), []).append(parameter)
     lost = sorted(set(recipe.rates) - set(groups))
     if lost:

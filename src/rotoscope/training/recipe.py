@@ -153,7 +153,8 @@ class OptimiserRecipe:
     Attributes:
         kind: the rule; betas are torch's defaults.
         rate: peak learning rate.
-        rates: other peak rates, by the beginning of a parameter's name ("encoder").
+        rates: other peak rates, by how a parameter's name begins ("encoder", "encoder.blocks.*.depthwise"); the longest
+            fitting one counts.
         weight_decay: of the rule.
         momentum: of sgd.
         clip_norm: longest gradient; 0 leaves gradients as they are.

@@ -21,6 +21,9 @@ _CHANGE = re.compile(r"(?P<place>[A-Za-z0-9_.\-]+)=(?P<value>.*)", re.DOTALL)
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply changes.
 
+    A recipe that names another as `base`, by its path from the recipe's own folder, says only what differs: tables are
+    merged, everything else (lists too) takes the place of the base's.
+
     Args:
         path: the TOML file.
         changes: each "a.b=value", the value as TOML writes it, or a bare word; "data.0.weight=2" reaches into lists.
@@ -28,18 +31,41 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     Raises:
         OptionError: the file cannot be read, or a name, type or value is wrong; it says where.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise OptionError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} is no TOML ({error})") from error
+    table = _with_base(path, ())
     for change in changes:
         _apply(table, change)
     try:
         return filled(Recipe, table, "")
     except OptionError as error:
         raise OptionError(f"{path}: {error}") from error
+
+
+def _with_base(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
+    """The tables of a recipe over those of its bases."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        named = f", which {before[-1]} has as its base" if before else ""
+        raise OptionError(f"cannot read the recipe {path}{named}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path} is no TOML ({error})") from error
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise OptionError(f"{path}: base is {_words(base)}; expected the path of another recipe")
+    if path.resolve() in before:
+        raise OptionError(f"{path} is its own base, by way of {before[-1]}")
+    return _merged(_with_base(path.parent / base, (*before, path.resolve())), table)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Tables merged, other values of `above` in place of those of `below`."""
+    both = dict(below)
+    for name, value in above.items():
+        old = both.get(name)
+        both[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both
 
 
 def _apply(table: dict[str, Any], change: str) -> None:

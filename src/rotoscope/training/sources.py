@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -29,9 +30,12 @@ def mixture(recipe: Recipe) -> Mixture:
     return Mixture(sources, [table.weight for table in recipe.data], recipe.seed)
 
 
-def stand_in(recipe: Recipe) -> Mixture:
-    """Rendered clips of the recipe's shape in place of all its data, to try a recipe without the data sets."""
-    return Mixture([RenderedClips(2, recipe.clips.length, recipe.clips.size, recipe.seed)], [1.0], recipe.seed)
+def with_stand_ins(recipe: Recipe) -> Recipe:
+    """The recipe with two rendered clips in place of all its data and validation, to try it without the sets."""
+    validation = recipe.validation
+    if validation is not None:
+        validation = replace(validation, sets=(), rendered=2)
+    return replace(recipe, data=(RenderedData("rendered", 2, seed=recipe.seed),), validation=validation)
 
 
 def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:

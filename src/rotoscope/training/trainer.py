@@ -21,6 +21,7 @@ from rotoscope.inference.checkpoint import Card, save_weights
 from rotoscope.inference.loading import options_of
 from rotoscope.inference.prepare import choose_precision
 from rotoscope.models import system, trainable
+from rotoscope.training import short_sides
 from rotoscope.training.average import WeightAverage
 from rotoscope.training.group import Group
 from rotoscope.training.log import Log
@@ -103,6 +104,8 @@ class Trainer:
         options_of(system(recipe.system).options, self._card())  # faults are told now, not when weights are kept
         self._trainable.begin(network, self._options)
         self.network = network.to(group.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if group.device.type == "cpu" and recipe.run.precision == "bf16":
+            short_sides.replace_in(self.network)
         self._wrapped = group.wrapped(self.network)
         self._average = WeightAverage(self.network, recipe.run.average) if recipe.run.average else None
         self._optimiser = build_optimiser(self.network, recipe.optimiser)

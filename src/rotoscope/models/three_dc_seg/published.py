@@ -162,6 +162,11 @@ def _identify_refinement(state: Mapping[str, Tensor]) -> str:
     return "refine_light" if f"{prefix}convMM1.2.weight" in state else "refine_dg"
 
 
+def torchvision_key(key: str) -> str:
+    """The name that R(2+1)D's classifier gives to the encoder's tensor `key`: its stem is called otherwise."""
+    return "stem." + key.removeprefix("conv1.") if key.startswith("conv1.") else key
+
+
 def caffe2_blob(key: str, layers: tuple[int, ...] = (3, 8, 36, 3)) -> str:
     """The blob of the VMZ ir-CSN file that holds the classifier's tensor `key`.
 

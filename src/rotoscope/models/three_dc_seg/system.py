@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,27 +30,36 @@ def _published(network: str) -> PublishedNetwork:
     return PublishedNetwork(name, published.key_table(name), published.CONSTANTS)
 
 
-def _encoder_weights(arrays: Mapping[str, Any]) -> dict[str, Tensor] | None:
-    """Weights of the ir-CSN encoder, from VMZ's Caffe2 blobs or from a converted classifier's state dict."""
-    with torch.device("meta"):
-        own = NETWORKS["csn_gc3d"]().get_submodule("encoder").state_dict()
-    wanted = {key: value.shape for key, value in own.items() if not key.startswith(("pixels.", "guidance."))}
-    blobs = "conv1_spatbn_relu_s" in arrays
-    if not blobs and not ("layer4.2.bn3.running_var" in arrays and "conv1.weight" in arrays):
+def _encoder_weights(arrays: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]] | None:
+    """Weights of an encoder from its classifier.
+
+    Read are ir-CSN-152 as VMZ's Caffe2 blobs or as a converted state dict, and R(2+1)D-34 in torchvision's layout.
+    """
+    name_of: Callable[[str], str]
+    if "conv1_spatbn_relu_s" in arrays:
+        network, title, name_of = "csn_gc3d", "ir-CSN-152", published.caffe2_blob
+    elif "layer4.2.bn3.running_var" in arrays and "conv1.weight" in arrays:
+        network, title, name_of = "csn_gc3d", "ir-CSN-152", str
+    elif "stem.0.weight" in arrays and "layer4.2.conv2.0.3.weight" in arrays:
+        network, title, name_of = "r2plus1d34_gc3d", "R(2+1)D-34", published.torchvision_key
+    else:
         return None
+    with torch.device("meta"):
+        own = NETWORKS[network]().get_submodule("encoder").state_dict()
+    wanted = {key: value.shape for key, value in own.items() if not key.startswith(("pixels.", "guidance."))}
     weights = {}
     for key, shape in wanted.items():
         if key.endswith("num_batches_tracked"):
             weights[key] = torch.zeros((), dtype=torch.int64)
             continue
-        name = published.caffe2_blob(key) if blobs else key
+        name = name_of(key)
         if name not in arrays:
-            raise WeightsError(f"the classifier file lacks {name}; is it an ir-CSN-152?")
+            raise WeightsError(f"the classifier file lacks {name}; is it an {title}?")
         value = torch.as_tensor(np.asarray(arrays[name]))
         if value.shape != shape:
-            raise WeightsError(f"{name} has shape {tuple(value.shape)}, ir-CSN-152 needs {tuple(shape)}")
+            raise WeightsError(f"{name} has shape {tuple(value.shape)}, {title} needs {tuple(shape)}")
         weights[key] = value
-    return weights
+    return network, weights
 
 
 SYSTEM = System(

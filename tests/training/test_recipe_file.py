@@ -1,0 +1,119 @@
+"""Recipes are read whole or refused with the place of the fault."""
+
+import pytest
+
+from rotoscope.errors import OptionError
+from rotoscope.training.recipe import RenderedData, StillData, VideoData
+from rotoscope.training.recipe_file import read_recipe
+
+SMALL = """
+system = "3dc-seg"
+network = "mobile"
+[[data]]
+kind = "rendered"
+[run]
+steps = 3
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, name="recipe.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_defaults_and_kinds_of_data(written):
+    recipe = read_recipe(
+        written(
+            SMALL
+            + """
+[[data]]
+kind = "videos"
+sets = [{ kind = "folder", path = "mine" }]
+spans = [3, 5]
+[[data]]
+kind = "stills"
+weight = 2
+pictures = [{ kind = "pictures", path = "stills" }]
+[data.scene]
+moved = 1.0
+"""
+        )
+    )
+    rendered, videos, stills = recipe.data
+    assert isinstance(rendered, RenderedData)
+    assert isinstance(videos, VideoData)
+    assert isinstance(stills, StillData)
+    assert videos.spans == (3, 5)
+    assert videos.sets[0].path == "mine"
+    assert stills.weight == 2.0
+    assert stills.scene.moved == 1.0
+    assert stills.scene.blur == 0.25
+    assert recipe.optimiser.kind == "adam"
+
+
+def test_changes_reach_into_tables_and_lists(written):
+    path = written(SMALL)
+    changes = ["run.steps=7", "data.0.clips=2", "optimiser.rates={encoder=1e-4}", "start=other", "clips.size=[8, 16]"]
+    recipe = read_recipe(path, changes)
+    assert recipe.run.steps == 7
+    assert recipe.data[0].clips == 2
+    assert recipe.optimiser.rates == {"encoder": 1e-4}
+    assert recipe.start == "other"
+    assert recipe.clips.size == (8, 16)
+
+
+def test_a_recipe_says_only_what_differs_from_its_base(written):
+    written(SMALL + "[optimiser]\nrate = 0.5\nmomentum = 0.25\n", "base.toml")
+    written('base = "base.toml"\n[optimiser]\nrate = 0.125\n', "middle.toml")
+    recipe = read_recipe(written('base = "middle.toml"\nseed = 4\n[[data]]\nkind = "rendered"\nclips = 9\n'))
+    assert (recipe.optimiser.rate, recipe.optimiser.momentum, recipe.seed) == (0.125, 0.25, 4)
+    assert [table.clips for table in recipe.data] == [9]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("system = ", "is no TOML"),
+        (SMALL + "[optimizer]\nrate = 1", "optimizer is not known; a recipe has"),
+        (SMALL + "batch = 2.5", r"run.batch is 2.5 \(float\); expected int"),
+        (SMALL + "workers = true", r"run.workers is True \(bool\); expected int"),
+        (SMALL + '[schedule]\nkind = "sine"', "schedule.kind is 'sine'; choose"),
+        (SMALL + "[clips]\nsize = [4]", "clips.size has 1 values; expected 2"),
+        (SMALL + "[clips]\nsize = 4", "clips.size is 4 .* expected a list"),
+        (SMALL.replace("rendered", "films"), "data.0.kind is 'films'; choose"),
+        (SMALL.replace('system = "3dc-seg"', ""), "system is missing"),
+        (SMALL.replace("steps = 3", "steps = 3\nepochs = 2"), "either run.steps or run.epochs"),
+        (SMALL + "batch = 0", "run.batch must be 1 or more"),
+        ('base = "nowhere.toml"', "cannot read the recipe .*nowhere.toml"),
+        ("base = 3", "base is 3"),
+        ('base = "recipe.toml"', "is its own base"),
+    ],
+)
+def test_a_fault_is_told_with_its_place(written, text, words):
+    with pytest.raises(OptionError, match=words) as caught:
+        read_recipe(written(text))
+    assert "recipe.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("run.steps", "expected name=value"),
+        ("data.3.clips=2", "there is no '3' there"),
+        ("system.name=2", "system is no table"),
+        ("run.stepps=2", "run.stepps is not known"),
+    ],
+)
+def test_a_faulty_change_is_told(written, change, words):
+    with pytest.raises(OptionError, match=words):
+        read_recipe(written(SMALL), [change])
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(OptionError, match="cannot read the recipe"):
+        read_recipe(tmp_path / "none.toml")

@@ -1,0 +1,66 @@
+"""Every recipe in the repository can be run: told without its data, tried on stand-ins."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rotoscope.cli.app import main
+from rotoscope.models import system
+from rotoscope.training.dry_run import dry_run
+from rotoscope.training.recipe_file import read_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+PATHS = sorted(path for path in RECIPES.rglob("*.toml") if path.stem != "base")
+NAMES = [str(path.relative_to(RECIPES).with_suffix("")) for path in PATHS]
+# One recipe of each network, with each way to make clips and each schedule among them; `-m slow` tries all.
+TRIED = ("3dc-seg/paper-2", "3dc-seg/r2plus1d-coco", "3dc-seg/c3d-coco-ytvos", "3dc-seg/nl3d-coco-ytvos-davis")
+TRIED += ("3dc-seg/aspp-coco-ytvos-davis", "3dc-seg/upsampling-coco", "3dc-seg/clip4-davis", "3dc-seg-mobile/stage1")
+
+
+def test_the_tried_ones_cover_every_network():
+    assert set(TRIED) <= set(NAMES)
+    networks = {read_recipe(RECIPES / f"{name}.toml").network for name in TRIED}
+    assert networks == {read_recipe(path).network for path in PATHS}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_a_dry_run_without_the_data(path, tmp_path):
+    found = dry_run(replace(read_recipe(path), root=str(tmp_path)))
+    assert found.steps > 0
+    assert found.parameters[1] >= found.parameters[0] > 1e6
+    assert found.fixed_bytes > 0
+    assert found.batch_bytes > 0
+    assert all(count > 0 and not there for words, count, there in found.data if not words.startswith("rendered"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_its_inference_options_are_known(path):
+    recipe = read_recipe(path)
+    system(recipe.system).options(**recipe.inference)
+
+
+def one_step(name, folder):
+    recipe = read_recipe(RECIPES / f"{name}.toml")
+    changes = ["run.steps=1", "run.epochs=0", "run.workers=0", "clips.size=[32, 48]", 'inference.size="unchanged"']
+    if recipe.clips.length > 8:
+        changes.append("clips.length=8")
+    arguments = ["train", str(RECIPES / f"{name}.toml"), "--stand-in", "-o", str(folder), "--device", "cpu"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, *(word for change in changes for word in ("--set", change))])
+    assert stopped.value.code == 0
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["train", "validation"]
+    assert (folder / "last.safetensors").stat().st_size > 1e6
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_one_step_on_stand_ins(name, tmp_path):
+    one_step(name, tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(TRIED)))
+def test_one_step_of_the_others(name, tmp_path):
+    one_step(name, tmp_path / "run")
