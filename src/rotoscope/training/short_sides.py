@@ -36,7 +36,8 @@ class ShortSideConv3d(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> as `nn.Conv3d`."""
-        if any(side < taps for side, taps in zip(x.shape[2:], self.kernel_size, strict=True)):
+        mixed = torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
+        if mixed and any(side < taps for side, taps in zip(x.shape[2:], self.kernel_size, strict=True)):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(x.float())
         return super().forward(x)

@@ -64,7 +64,7 @@ class NonLocal(nn.Module):
 
 
 def _halve(x: Tensor) -> Tensor:
-    return functional.max_pool3d(x, (1, 2, 2))
+    return functional.max_pool3d(x, (1, *(min(2, side) for side in x.shape[3:])))  # a side of one stays
 
 
 class PyramidPooling(nn.Module):
