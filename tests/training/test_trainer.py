@@ -1,8 +1,11 @@
 """A training that is stopped and resumed ends with the same bits."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from rotoscope.errors import TrainingError
 from rotoscope.training import sources
 from rotoscope.training.group import Group
 from rotoscope.training.log import read_log
@@ -60,3 +63,56 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
         assert torch.equal(value, resumed.network.state_dict()[key]), key
     assert [line["step"] for line in read_log(folder)] == [1, 2, 3, 4, 5]
     assert [line["loss"] for line in read_log(folder)] == [line["loss"] for line in read_log(tmp_path / "straight")]
+
+
+def test_a_loss_that_is_no_number_ends_with_one_line_and_keeps_what_was_saved(tmp_path):
+    _, trainer = trained(tmp_path / "run", stop_at=2)
+    saved = (tmp_path / "run" / "last.safetensors").read_bytes()
+    with torch.no_grad():
+        trainer.network.decoder.predict.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"the loss of step 2 is nan; lower optimiser\.rate"):
+        trainer.run()
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == saved
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
+)
+def test_memory_that_runs_out_is_told(tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    _, trainer = trained(tmp_path / "run", stop_at=2)
+    monkeypatch.setattr(trainer, "_backward", fail)
+    with pytest.raises(TrainingError, match=r"out of memory in step 2; lower run\.batch"):
+        trainer.run()
+
+
+def test_workers_draw_the_same_clips(tmp_path):
+    def weights(workers):
+        recipe = replace(RECIPE, run=replace(RECIPE.run, workers=workers))
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        trainer = build(recipe, sources.mixture(recipe), folder, Group(0, 1, torch.device("cpu")), Hooks())
+        trainer.run()
+        return trainer.network.state_dict()
+
+    alone, helped = weights(0), weights(2)
+    assert all(torch.equal(value, helped[key]) for key, value in alone.items())
+
+
+def test_accumulated_batches_are_one_step(tmp_path):
+    """Two batches of one clip and one of two: the same mean of the loss over both."""
+
+    def weights(batch, accumulate):
+        run = replace(RECIPE.run, steps=2, batch=batch, accumulate=accumulate)
+        recipe = replace(RECIPE, run=run, optimiser=OptimiserRecipe("sgd", 1e-2), model={"form": "two_class"})
+        folder = tmp_path / str(batch)
+        folder.mkdir()
+        trainer = build(recipe, sources.mixture(recipe), folder, Group(0, 1, torch.device("cpu")), Hooks())
+        trainer.run()
+        return trainer.network.state_dict()
+
+    whole, parts = weights(2, 1), weights(1, 2)
+    for key, value in whole.items():
+        torch.testing.assert_close(value, parts[key], rtol=1e-4, atol=1e-6)

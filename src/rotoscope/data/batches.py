@@ -6,6 +6,7 @@ its source and its chance come from the seed and n alone.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -92,13 +93,20 @@ def loader(
             batch_sampler=numbers,  # type: ignore[arg-type]  # ranges are sequences of numbers
             num_workers=workers,
             collate_fn=list,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker,
         )
     )
 
 
-def _one_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
+    """One thread, and deaf to what ends a training: a terminal and a job scheduler tell every process of the group.
+
+    The main process finishes its step first, which may need another batch, and then ends the workers.
+    """
     torch.set_num_threads(1)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -56,9 +57,12 @@ def _picture_weights(network: nn.Module, name: str, path: Path) -> str:
     if load is None:
         raise WeightsError(f"{path} holds weights of a picture network; the encoder of {name} takes none")
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file:
+            stored = np.load(file)
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("one array without a name; expected an archive of several")
             left = load(dict(stored))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise WeightsError(f"{path}: {error}") from error
     return f"started from the picture network {path} ({len(left)} of its arrays have no place)"
 
