@@ -156,7 +156,8 @@ def _show(path: Path, recipe: Recipe, found: DryRun) -> None:
     epochs = f", {found.steps / each:.1f} epochs of {each:.0f}" if each else ""
     console.print(f"steps       {found.steps or 'unknown'}{epochs}")
     fixed, batch = found.fixed_bytes / 2**30, found.batch_bytes / 2**30
-    console.print(f"memory      about {fixed + batch:.2f} GiB a process: {fixed:.2f} weights, {batch:.2f} maps")
+    words = f"{fixed:.2f} weights, {batch:.2f} maps, beside the program"
+    console.print(f"memory      {fixed + batch:.2f} GiB a process and more: {words}")
     for name in found.missing:
         console.print(f"not here    {name}, which the training starts from", markup=False)
 
