@@ -1,0 +1,60 @@
+"""The authors' STM_weights.pth, key by key.
+
+A flat state dict saved inside a data-parallel wrapper, so every key begins with "module.". The memory encoder's three
+stems come as one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from rotoscope.models.published import KeyTable
+
+_ENCODERS = [
+    (f"{theirs}.{part}{{rest}}", f"{ours}.{name}{{rest}}")
+    for theirs, ours in (("Encoder_M", "memory_encoder"), ("Encoder_Q", "query_encoder"))
+    for part, name in (("conv1.", "conv1."), ("bn1.", "bn1."), *((f"res{n}.", f"layer{n - 1}.") for n in (2, 3, 4)))
+]
+_HEADS = [
+    ("KV_M_r4.Key.{rest}", "memory_head.key.{rest}"),
+    ("KV_M_r4.Value.{rest}", "memory_head.value.{rest}"),
+    ("KV_Q_r4.Key.{rest}", "query_head.key.{rest}"),
+    ("KV_Q_r4.Value.{rest}", "query_head.value.{rest}"),
+]
+_DECODER = [
+    ("Decoder.convFM.{rest}", "decoder.bridge.{rest}"),
+    ("Decoder.ResMM.{rest}", "decoder.pair.{rest}"),
+    ("Decoder.RF{n}.convFS.{rest}", "decoder.refine{n}.skip.{rest}"),
+    ("Decoder.RF{n}.ResFS.{rest}", "decoder.refine{n}.skip_pair.{rest}"),
+    ("Decoder.RF{n}.ResMM.{rest}", "decoder.refine{n}.merge_pair.{rest}"),
+    ("Decoder.pred2.{rest}", "decoder.predict.{rest}"),
+]
+_CONSTANTS: list[tuple[str, str | None]] = [
+    (f"Encoder_{encoder}.{constant}", None) for encoder in "MQ" for constant in ("mean", "std")
+]
+TABLE = KeyTable([*_CONSTANTS, *_ENCODERS, *_HEADS, *_DECODER])
+CONSTANTS = r"pixels\..*"  # ours have one value
+
+_STEMS = tuple(f"Encoder_M.{name}.weight" for name in ("conv1", "conv1_m", "conv1_o"))
+
+
+def with_one_stem(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state with the memory encoder's stems for frame, mask and other objects as one of five channels.
+
+    A state that lacks one of them stays as it is; loading then tells of the shape.
+    """
+    if not all(name in state for name in _STEMS):
+        return dict(state)
+    joined = {name: value for name, value in state.items() if name not in _STEMS}
+    joined[_STEMS[0]] = torch.cat([state[name] for name in _STEMS], dim=1)
+    return joined
+
+
+def identify(state: Mapping[str, Tensor]) -> str | None:
+    """Which network a published state dict belongs to; None when it is no STM checkpoint."""
+    marks = ("Encoder_M.conv1.weight", "Encoder_Q.conv1.weight", "KV_M_r4.Key.weight", "Decoder.convFM.weight")
+    fits = all(mark in state for mark in marks) and state[marks[3]].shape[:2] == (256, 1024)
+    return "stm" if fits else None
