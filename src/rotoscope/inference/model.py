@@ -14,7 +14,7 @@ from torch import nn
 from rotoscope.errors import OptionError
 from rotoscope.files import refuse_overwriting
 from rotoscope.inference.checkpoint import Card
-from rotoscope.inference.pipeline import Report, answered, reported
+from rotoscope.inference.pipeline import Prompts, Report, answered, reported
 from rotoscope.inference.segmentation import Segmentation
 from rotoscope.inference.sinks import Sink, SoftSink, WriteBehind
 from rotoscope.models.contract import System
@@ -104,6 +104,8 @@ class Model:
             VideoError: the source cannot be read or has no frame.
         """
         self._check(prompts)
+        if not prompts and self.system.task == "propagate":
+            raise OptionError(f"{self.system.name} follows objects that it is shown; give the masks of some on a frame")
         with open_video(source) as video, self.session(video.info) as session:
             pairs = answered(session, video, self.declaration, prompts)
             yield from reported(pairs, video.info.frame_count, progress)
@@ -169,10 +171,10 @@ class _WithPrompts:
 
     def __init__(self, session: Session, prompts: Sequence[Prompt]) -> None:
         self._session = session
-        self._prompts = {prompt.frame_index: prompt for prompt in prompts}
+        self._prompts = Prompts(prompts)
 
     def step(self, frame: Frame, prompt: Prompt | None = None) -> Sequence[FrameResult]:
-        return self._session.step(frame, prompt or self._prompts.pop(frame.index, None))
+        return self._session.step(frame, self._prompts.take(frame.index, prompt))
 
     def finish(self) -> Sequence[FrameResult]:
         return self._session.finish()
