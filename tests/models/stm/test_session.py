@@ -185,7 +185,7 @@ def test_prompts_that_cannot_be_meant_are_refused():
     refused([Prompt(0, {1: full, 2: full})], "object 2 on frame 0 overlaps")
     refused([Prompt(0, {1: full}), Prompt(1, remove=(4,))], "object 4 .* followed are: 1", OptionError)
     refused([Prompt(0, remove=(1,))], "followed are: none", OptionError)
-    with model().session(VideoInfo("clip", 64, 48)) as session, pytest.raises(OptionError, match="frame 3 .* frame 0"):
+    with model().session(VideoInfo("clip", 64, 48)) as session, pytest.raises(OptionError, match=r"frame 3 .* frame 0"):
         session.step(Frame(0, 0.0, image), Prompt(3, {1: full}))
 
 
