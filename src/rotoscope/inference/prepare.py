@@ -73,17 +73,22 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
     """
     network.eval().requires_grad_(False)
     fold_batch_norms(network)
-    network.to(device=device, dtype=dtype)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
-            layout = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
-            module.to(memory_format=layout)  # type: ignore[call-overload]
+    channels_last(network.to(device=device, dtype=dtype))
     for module in network.modules():
         if isinstance(module, PixelNorm):
             module.to(torch.float32)
             module.output = dtype
     if device.type == "cpu" and dtype == torch.float32:
         WinogradConv3d.replace_in(network)
+    return network
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out so that channels are together, in place."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            layout = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
+            module.to(memory_format=layout)  # type: ignore[call-overload]
     return network
 
 

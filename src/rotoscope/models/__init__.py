@@ -39,4 +39,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.three_dc_seg.training import TRAINABLE
 
         return TRAINABLE
+    if name == "stm":
+        from rotoscope.models.stm.training import TRAINABLE as STM
+
+        return STM
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
