@@ -204,3 +204,25 @@ def test_keys_go_both_ways():
     own = [key for key in network().state_dict() if not key.startswith("pixels.")]
     assert all(TABLE.theirs(key) in published for key in own)
     assert all(TABLE.ours(TABLE.theirs(key)) == (True, key) for key in own)
+
+
+def test_encoders_start_from_a_classifier(tmp_path):
+    from rotoscope.backbones.resnet import ResNet
+    from rotoscope.errors import WeightsError
+    from rotoscope.models import system
+    from rotoscope.training.start import start_from
+
+    torch.manual_seed(0)
+    classifier = ResNet().state_dict() | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+    torch.save(classifier, tmp_path / "resnet50.pth")
+    module = system(SYSTEM).build("stm")
+    masks = module.memory_encoder.conv1.weight[:, 3:].clone()
+    assert "encoder" in start_from(module, SYSTEM, "stm", str(tmp_path / "resnet50.pth"), tmp_path)
+    for encoder in (module.memory_encoder, module.query_encoder):
+        for key, value in encoder.state_dict().items():
+            assert torch.equal(value[:, :3] if key == "conv1.weight" else value, classifier[key])
+    assert torch.equal(module.memory_encoder.conv1.weight[:, 3:], masks)
+    del classifier["layer2.1.bn2.bias"]
+    torch.save(classifier, tmp_path / "cut.pth")
+    with pytest.raises(WeightsError, match=r"layer2\.1\.bn2\.bias"):
+        start_from(module, SYSTEM, "stm", str(tmp_path / "cut.pth"), tmp_path)

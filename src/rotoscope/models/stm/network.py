@@ -11,7 +11,7 @@ are objects, not always 11.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,6 +89,20 @@ class STM(nn.Module):
         self.memory_head = KeyValue(r4, key, value)
         self.query_head = KeyValue(r4, key, value)
         self.decoder = MaskDecoder(2 * value, (r2, r3), decoder)
+
+    def load_encoder(self, state: Mapping[str, Tensor]) -> None:
+        """Start both encoders from a classifier's weights; what its stem sees of masks stays random.
+
+        Args:
+            state: names as in the classifier file, stages up to stride 16.
+
+        Raises:
+            RuntimeError: a tensor is missing or of another shape.
+        """
+        self.query_encoder.load_state_dict(state)
+        stem = self.memory_encoder.conv1.weight.detach().clone()
+        stem[:, :3] = state["conv1.weight"]
+        self.memory_encoder.load_state_dict({**state, "conv1.weight": stem})
 
     def memorise(self, frame: Tensor, masks: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
         """Turn a frame and masks into memory (section 3.1).

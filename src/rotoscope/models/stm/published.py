@@ -7,11 +7,14 @@ stems come as one here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rotoscope.errors import WeightsError
 from rotoscope.models.published import KeyTable
+from rotoscope.models.stm.network import STM
 
 _ENCODERS = [
     (f"{theirs}.{part}{{rest}}", f"{ours}.{name}{{rest}}")
@@ -51,6 +54,26 @@ def with_one_stem(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     joined = {name: value for name, value in state.items() if name not in _STEMS}
     joined[_STEMS[0]] = torch.cat([state[name] for name in _STEMS], dim=1)
     return joined
+
+
+def classifier_weights(arrays: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]] | None:
+    """What the encoders take of an ImageNet ResNet-50 in the common layout; None when the file is something else."""
+    stem = arrays.get("conv1.weight")
+    if stem is None or tuple(stem.shape) != (64, 3, 7, 7) or "layer3.5.bn3.weight" not in arrays:
+        return None
+    with torch.device("meta"):
+        wanted = STM().query_encoder.state_dict()
+    weights = {}
+    for key, like in wanted.items():
+        if key.endswith("num_batches_tracked"):
+            weights[key] = torch.zeros((), dtype=torch.int64)
+            continue
+        if key not in arrays:
+            raise WeightsError(f"the classifier file lacks {key}; is it a ResNet-50?")
+        weights[key] = torch.as_tensor(arrays[key])
+        if weights[key].shape != like.shape:
+            raise WeightsError(f"{key} has shape {tuple(weights[key].shape)}, ResNet-50 has {tuple(like.shape)}")
+    return "stm", weights
 
 
 def identify(state: Mapping[str, Tensor]) -> str | None:

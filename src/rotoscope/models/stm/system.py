@@ -38,4 +38,5 @@ SYSTEM = System(
     identify=published.identify,
     tidy=published.with_one_stem,
     published=_published,
+    encoder_weights=published.classifier_weights,
 )
