@@ -229,3 +229,18 @@ def test_both_ways_reads_little_at_once_and_joins_later_objects():
         assert [item.track_id for item in result.objects] == ([1, 2] if result.index > 30 else [1])
     forward = colours.model().segment(pictures, prompts)
     assert sorted(forward.tracks[0].masks) == list(range(25, 40))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_objects_that_only_later_masks_have(run, tmp_path, late):
+    source = frames(tmp_path / "JPEGImages" / "walk")
+    for index, (red, green) in {0: (1, 0), 2: (0, 0), 3: (2, 4), 4: (1, 4)}.items():
+        given(tmp_path / "masks" / f"{index:05d}.png", labels(images()[index], red, green))
+    arguments = ["--masks", tmp_path / "masks", "-o", tmp_path / "out", "--no-pictures"]
+    assert run("segment", source, *arguments, *["--late"] * late)[0] == 0
+    found = [np.unique(read_label_png(tmp_path / "out" / "walk" / f"{index:05d}.png")).tolist() for index in range(5)]
+    # On frame 3 what was object 1 is given as object 2, and takes its pixels.
+    assert found[:3] == [[0, 1]] * 3
+    assert found[3] == ([0, 2, 4] if late else [0, 1])
+    assert 4 in found[4] if late else found[4] == [0, 1]
+    refused(run("segment", source, *arguments, "--at", 1, *["--late"] * late), "marks an object for frame 1")

@@ -22,6 +22,7 @@ def segment(
     masks: Path | None = None,
     at: int | None = None,
     both_ways: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    late: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out"),
     format: Literal["davis", "ytvis", "mots"] = "davis",
     overlay: Path | None = None,
@@ -51,6 +52,7 @@ def segment(
             which the first with an object counts. For several videos a folder that holds one of these for each by name.
         at: The frame that the mask is of, counted from 0; if not given, the one that the file is named after, or 0.
         both_ways: Follow the objects backwards from that frame too.
+        late: Of a folder of masks, also take objects that only later ones have, from the first that has them.
         output: Folder for the results.
         format: How masks are written: DAVIS palette PNG, YouTube-VIS JSON, or MOTS text.
         overlay: Where the overlay video goes (.mp4), for a single source; beside the masks if not given.
@@ -82,7 +84,7 @@ def segment(
     if both_ways and (soft or cutout is not None):
         raise OptionError("--soft and --cutout need one pass over the video; leave them out with --both-ways")
     outputs = Outputs(output, format, overlay, sheet, cutout, soft, pictures)
-    jobs = plan(sources, outputs, _given(masks, at, both_ways))
+    jobs = plan(sources, outputs, _given(masks, at, both_ways, late))
     loaded = load(model, device=device, precision=precision)
     changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
     changes |= {"memory_every": memory_every, "memory_limit": memory_limit}
@@ -91,14 +93,15 @@ def segment(
     run_all(loaded, jobs, outputs, resume=resume)
 
 
-def _given(masks: Path | None, at: int | None, both_ways: bool) -> GivenMasks | None:
+def _given(masks: Path | None, at: int | None, both_ways: bool, late: bool) -> GivenMasks | None:
     from rotoscope.errors import OptionError
     from rotoscope.inference.prompting import GivenMasks
 
     if masks is not None:
-        return GivenMasks(masks, at, both_ways)
-    if at is not None or both_ways:
-        raise OptionError(f"{'--at' if at is not None else '--both-ways'} means nothing without --masks; give both")
+        return GivenMasks(masks, at, both_ways, late)
+    for option, used in (("--at", at is not None), ("--both-ways", both_ways), ("--late", late)):
+        if used:
+            raise OptionError(f"{option} means nothing without --masks; give both")
     return None
 
 

@@ -16,7 +16,7 @@ from rotoscope.files import explained, remove_left_over, write_whole
 from rotoscope.inference.model import Model, written
 from rotoscope.inference.pipeline import Report
 from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan
-from rotoscope.inference.prompting import read_prompt
+from rotoscope.inference.prompting import read_prompts
 from rotoscope.inference.sinks import CutoutSink, MaskSink, OverlaySink, SheetSink, Sink, SoftSink, TrackSink
 from rotoscope.types import VideoInfo
 from rotoscope.video import open_video
@@ -68,7 +68,7 @@ def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) ->
     places = places_of(job, outputs)
     chosen = model.with_options(soft=True) if outputs.soft or outputs.cutout is not None else model
     with open_video(job.source, name=job.name) as video:
-        prompts = [] if job.masks is None else [read_prompt(job.masks, video)]
+        prompts = [] if job.masks is None else read_prompts(job.masks, video)
         sinks = _sinks(places, outputs, video.info)
         _unmark(marker_of(job, outputs))
         remove_left_over(tuple(places.values()))
@@ -123,9 +123,11 @@ def _unmark(marker: Path) -> None:
 
 
 def _identity(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
-    given = {}
+    given: dict[str, object] = {}
     if job.masks is not None:
-        given = {"at": job.masks.at, "both_ways": job.masks.both_ways} | _state_of(job.masks.path, "masks")
+        chosen = job.masks
+        given = {"at": chosen.at, "both_ways": chosen.both_ways, "late": chosen.late}
+        given |= _state_of(chosen.path, "masks")
     return {
         **_state_of(job.source, "source"),
         **given,

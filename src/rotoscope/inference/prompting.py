@@ -30,11 +30,14 @@ class GivenMasks:
         at: the frame that is to be taken; None: of a folder the first that has an object, of a file the one that it is
             named after, or else the first of the video.
         both_ways: follow the objects backwards from there too.
+        late: also take objects that only later files of the folder have, each from the first that has it, as
+            YouTube-VOS gives them.
     """
 
     path: Path
     at: int | None = None
     both_ways: bool = False
+    late: bool = False
 
     def __post_init__(self) -> None:
         if self.at is not None and self.at < 0:
@@ -65,8 +68,8 @@ def masks_of(path: Path, source: Path, single: bool) -> Path:
     return path
 
 
-def read_prompt(given: GivenMasks, video: Video) -> Prompt:
-    """Read the masks that a video's objects are followed from.
+def read_prompts(given: GivenMasks, video: Video) -> list[Prompt]:
+    """Read the masks that a video's objects are followed from: one prompt, or more where objects may come late.
 
     Raises:
         MaskError: no masks, none of that frame, without objects, of another size, or no map of ids.
@@ -80,16 +83,22 @@ def read_prompt(given: GivenMasks, video: Video) -> Prompt:
         objects = _objects(given.path, video.info.size)
         if not objects:
             raise MaskError(f"{given.path} marks no object: all of it is background; give a mask of at least one")
-        return Prompt(index, objects)
+        return [Prompt(index, objects)]
     files = [path for path in list_pictures(given.path) if path.suffix.lower() in _SUFFIXES]
     if not files:
         raise MaskError(f"the folder {given.path} holds no masks; expected PNG files named as the frames of the video")
+    prompts: list[Prompt] = []
     for path in files:
         index = _index(path, names, video)
-        if given.at is None or index == given.at:
+        if given.at is None or index == given.at or (given.late and index > given.at):
+            known = {track_id for prompt in prompts for track_id in prompt.masks}
             objects = _objects(path, video.info.size)
-            if objects:
-                return Prompt(index, objects)
+            fresh = {track_id: mask for track_id, mask in objects.items() if track_id not in known}
+            prompts += [Prompt(index, fresh)] if fresh else []
+        if prompts and not given.late:
+            break
+    if prompts and (given.at is None or prompts[0].frame_index == given.at):
+        return prompts
     where = "" if given.at is None else f" for frame {given.at}"
     raise MaskError(
         f"no file in {given.path} marks an object{where}; name masks as the frames, such as {files[0].name}"
