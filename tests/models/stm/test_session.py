@@ -244,7 +244,7 @@ def test_odd_sizes(size, rule):
 
 def test_a_small_object_is_not_lost_where_the_network_sees_less():
     tiny = np.zeros((256, 256), bool)
-    tiny[100, 100] = True
+    tiny[97, 97] = True  # between the pixels that plain interpolation looks at
     with small_session((256, 256), size="32") as session:
         session.step(Frame(0, 0.0, np.zeros((256, 256, 3), np.uint8)), Prompt(0, {1: tiny}))
         assert 0 < float(session.tracker._before.masks.max()) <= 1
@@ -276,3 +276,26 @@ def test_prompts_of_one_frame_are_joined():
     with model().session(VideoInfo("clip", 64, 48), prompts[:1]) as session:
         (result,) = session.step(Frame(0, 0.0, images[0]), prompts[1])
         assert ids(result) == [1, 2]
+
+
+def test_what_is_remembered_of_others_leaves_given_pixels_out():
+    image = picture((RED, 8, 8, 24))
+    first, second = mask_of(image, RED), np.zeros(SIZE, bool)
+    second[8:32, 20:32] = True
+    with model().session(VideoInfo("clip", 64, 48)) as session:
+        session.step(Frame(0, 0.0, image), Prompt(0, {1: first}))
+        session.step(Frame(1, 0.1, image), Prompt(1, {2: second}))
+        masks = session.tracker._before.masks
+    assert float(masks[0][torch.from_numpy(second)].max()) < 1e-3
+    assert float(masks[1][torch.from_numpy(second)].min()) > 0.999
+    assert float(masks[0][torch.from_numpy(first & ~second)].min()) > 0.9
+
+
+def test_given_pixels_are_nobody_elses_where_the_network_sees_less():
+    image = picture((RED, 7, 9, 25))
+    first, second = mask_of(image, RED), np.zeros(SIZE, bool)
+    second[9:31:2, 11:33] = True  # finer than the network sees
+    results, _ = run(model(size="16x16"), [image] * 2, [Prompt(0, {1: first}), Prompt(1, {2: second})])
+    assert np.array_equal(mask(results[1], 2), second)
+    assert mask(results[1], 1).any()
+    assert not (mask(results[1], 1) & second).any()
