@@ -247,7 +247,9 @@ def test_a_small_object_is_not_lost_where_the_network_sees_less():
     tiny[97, 97] = True  # between the pixels that plain interpolation looks at
     with small_session((256, 256), size="32") as session:
         session.step(Frame(0, 0.0, np.zeros((256, 256, 3), np.uint8)), Prompt(0, {1: tiny}))
-        assert 0 < float(session.tracker._before.masks.max()) <= 1
+        masks = session.tracker._before.masks
+    assert float(masks.max()) == 1
+    assert 0.5 < float(masks.sum()) < 4
 
 
 def test_bounded_memory_gives_what_unbounded_gives_until_it_is_full():

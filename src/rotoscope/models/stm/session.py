@@ -106,9 +106,11 @@ class MemorySession:
             )
 
     def _shrunk(self, mask: NDArray[np.bool_]) -> Tensor:
-        """(H, W) bool -> (h, w) float in [0, 1]; what is small stays, as a part of a pixel."""
+        """(H, W) bool -> (h, w) float in [0, 1]; what is smaller than a pixel there becomes a whole one."""
         full = torch.from_numpy(np.ascontiguousarray(mask)).to(self.device).float()
-        return _resized(full[None], self._resized)[0]
+        small = _resized(full[None], self._resized)[0].clamp(0, 1)
+        peak = float(small.max())
+        return small if peak >= 0.5 or peak == 0 else small / peak
 
     @torch.inference_mode()
     def _result(self, frame: Frame, logits: Tensor, given: dict[int, NDArray[np.bool_]]) -> FrameResult:

@@ -86,7 +86,10 @@ class Tracker:
         logits = self._segment(pixels)
         if given:
             ids, logits = self._with_given(ids, logits, given)
-        self._before = _Before(pixels, logits.softmax(dim=0)[1:], ids, frozenset(given)) if ids else None
+        masks = logits.softmax(dim=0)[1:]
+        for track_id, mask in given.items():
+            masks[ids.index(track_id)] = mask  # remembered as it was given: aggregation would thin soft edges out
+        self._before = _Before(pixels, masks, ids, frozenset(given)) if ids else None
         return logits
 
     def _segment(self, pixels: Tensor) -> Tensor:
