@@ -226,3 +226,20 @@ def test_encoders_start_from_a_classifier(tmp_path):
     torch.save(classifier, tmp_path / "cut.pth")
     with pytest.raises(WeightsError, match=r"layer2\.1\.bn2\.bias"):
         start_from(module, SYSTEM, "stm", str(tmp_path / "cut.pth"), tmp_path)
+
+
+def test_the_authors_file_and_its_conversion_open_alike(tmp_path):
+    import rotoscope
+    from rotoscope.inference.checkpoint import save_weights
+    from rotoscope.inference.loading import convert
+
+    state = {key: torch.from_numpy(value) for key, value in golden.state(SYSTEM, "stm").items()}
+    torch.save(state, tmp_path / "STM_weights.pth")
+    own, card, report = convert(tmp_path / "STM_weights.pth", SYSTEM)
+    assert report.complete
+    save_weights(tmp_path / "stm.safetensors", own, card)
+    models = [rotoscope.load(tmp_path / name, device="cpu") for name in ("STM_weights.pth", "stm.safetensors")]
+    assert [model.system.name for model in models] == [SYSTEM] * 2
+    first, second = (model.network.state_dict() for model in models)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[key]) for key, value in first.items())

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rotoscope.errors import MaskError, OptionError
+from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
 from rotoscope.models.stm.network import STM
 from rotoscope.models.stm.options import MemoryOptions
@@ -301,3 +302,20 @@ def test_given_pixels_are_nobody_elses_where_the_network_sees_less():
     assert np.array_equal(mask(results[1], 2), second)
     assert mask(results[1], 1).any()
     assert not (mask(results[1], 1) & second).any()
+
+
+def test_bfloat16_stays_near_float32():
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(4)]
+    given = np.zeros((48, 64), bool)
+    given[8:40, 8:40] = True
+    soft = []
+    for dtype in (torch.float32, torch.bfloat16):
+        network = prepare(small_stm(), CPU, dtype)
+        with MemorySession(network, VideoInfo("clip", 64, 48), MemoryOptions("unchanged", soft=True), CPU) as session:
+            found = [
+                session.step(Frame(i, 0.0, x), Prompt(0, {1: given}) if i == 0 else None) for i, x in enumerate(images)
+            ]
+        soft.append(np.stack([result.soft for (result,) in found]).astype(int))
+    assert np.abs(soft[0] - soft[1]).max() <= 8
+    assert len(np.unique(soft[0][1:])) > 10
