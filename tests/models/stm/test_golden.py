@@ -243,3 +243,23 @@ def test_the_authors_file_and_its_conversion_open_alike(tmp_path):
     first, second = (model.network.state_dict() for model in models)
     assert first.keys() == second.keys()
     assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_a_system_built_on_it_is_not_taken_for_it():
+    from rotoscope.models import system
+
+    keys = golden.manifest(SYSTEM)["networks"]["stm"]["keys"]
+    state = {key.removeprefix("module."): torch.empty(shape, device="meta") for key, shape in keys.items()}
+    assert system(SYSTEM).identify(state) == "stm"
+    for more in ("Matcher.conv.weight", "Decoder.coarse4.weight"):
+        assert system(SYSTEM).identify(state | {more: torch.empty(1)}) is None
+    assert system(SYSTEM).identify({}) is None
+
+
+def test_a_file_without_one_of_the_stems_is_refused():
+    from rotoscope.errors import WeightsError
+
+    state = golden.state(SYSTEM, "stm")
+    del state["module.Encoder_M.conv1_o.weight"]
+    with pytest.raises(WeightsError, match=r"Encoder_M\.conv1\.weight has shape"):
+        from_published(SYSTEM, state)

@@ -38,7 +38,8 @@ _DECODER = [
 _CONSTANTS: list[tuple[str, str | None]] = [
     (f"Encoder_{encoder}.{constant}", None) for encoder in "MQ" for constant in ("mean", "std")
 ]
-TABLE = KeyTable([*_CONSTANTS, *_ENCODERS, *_HEADS, *_DECODER])
+_PARTS: list[tuple[str, str | None]] = [("Encoder_M.conv1_m.weight", None), ("Encoder_M.conv1_o.weight", None)]
+TABLE = KeyTable([*_CONSTANTS, *_PARTS, *_ENCODERS, *_HEADS, *_DECODER])
 CONSTANTS = r"pixels\..*"  # ours have one value
 
 _STEMS = tuple(f"Encoder_M.{name}.weight" for name in ("conv1", "conv1_m", "conv1_o"))
@@ -77,7 +78,10 @@ def classifier_weights(arrays: Mapping[str, Any]) -> tuple[str, dict[str, Tensor
 
 
 def identify(state: Mapping[str, Tensor]) -> str | None:
-    """Which network a published state dict belongs to; None when it is no STM checkpoint."""
+    """Which network a published state dict belongs to; None when it is no STM checkpoint.
+
+    Later systems are built on this network and keep its names; theirs have keys besides, and are not taken for it.
+    """
     marks = ("Encoder_M.conv1.weight", "Encoder_Q.conv1.weight", "KV_M_r4.Key.weight", "Decoder.convFM.weight")
     fits = all(mark in state for mark in marks) and state[marks[3]].shape[:2] == (256, 1024)
-    return "stm" if fits else None
+    return "stm" if fits and all(TABLE.ours(key)[0] for key in state) else None
