@@ -33,7 +33,7 @@ ALLOWED = {
     "weights": set(),
 }
 # Training a system needs clips and a loop; running it must not import them.
-EXTRA = {"models/three_dc_seg/training.py": {"data"}}
+EXTRA = {f"models/{name}/training.py": {"data"} for name in ("three_dc_seg", "stm")}
 
 
 def imports(path):

@@ -9,16 +9,31 @@ import torch
 import rotoscope
 from rotoscope.data.synthetic import moving_disc_clip
 from rotoscope.errors import OptionError, RotoscopeError, VideoError
+from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.loading import bundled
+from rotoscope.inference.model import Model
+from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
+from rotoscope.models import SYSTEM_NAMES, system
+from rotoscope.models.stm.network import STM
 from rotoscope.types import Frame, Prompt, VideoInfo
 
 MODELS = sorted(bundled())
+SMALL = {"stm": lambda: STM((1, 1, 1), width=8, key=8, value=16, decoder=8)}
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=[*MODELS, *SMALL])
 def model(request):
-    return rotoscope.load(request.param, device="cpu", precision="fp32")
+    if request.param not in SMALL:
+        return rotoscope.load(request.param, device="cpu", precision="fp32")
+    torch.manual_seed(0)
+    cpu, chosen = torch.device("cpu"), system(request.param)
+    network = prepare(SMALL[request.param](), cpu, torch.float32)
+    return Model(Card("small", request.param, "small"), chosen, network, chosen.options(size="64"), cpu, torch.float32)
+
+
+def test_every_system_is_tried():
+    assert {bundled()[name]["system"] for name in MODELS} | set(SMALL) == set(SYSTEM_NAMES)
 
 
 def images(count, size=(48, 64), seed=0):
@@ -86,9 +101,11 @@ def test_the_look_ahead_is_not_exceeded_on_a_long_video(model):
 
 
 def test_weights_survive_a_round_trip(model, tmp_path):
-    from rotoscope.inference.checkpoint import Card, read_weights, save_weights
+    from rotoscope.inference.checkpoint import read_weights, save_weights
     from rotoscope.inference.loading import WEIGHTS
 
+    if model.name not in MODELS:
+        pytest.skip("no weights in the package; tests of the system itself do this")
     state, card = read_weights(WEIGHTS / f"{model.name}.safetensors")
     written = save_weights(tmp_path / "copy.safetensors", state, Card(**{**asdict(card), "sha256": ""}))
     assert written == card
@@ -119,6 +136,13 @@ def test_prompts_are_refused_where_they_mean_nothing(model):
         model.session(VideoInfo("clip", 64, 48), [Prompt(0, {1: np.ones((48, 64), bool)})])
 
 
+def test_prompts_are_asked_for_where_nothing_can_be_done_without(model):
+    if model.declaration.prompts == "none":
+        pytest.skip("takes no prompts")
+    with pytest.raises(OptionError, match="give"):
+        model.segment(images(1))
+
+
 def test_unknown_options_are_named(model):
     with pytest.raises(OptionError, match="no option 'colour'"):
         model.segment(images(1), colour="red")
@@ -126,7 +150,7 @@ def test_unknown_options_are_named(model):
 
 def test_an_empty_video_is_an_error(model):
     with pytest.raises(VideoError):
-        model.segment([])
+        model.segment([], prompts_for(model, (48, 64)))
 
 
 def test_the_network_is_not_changed_by_running(model):

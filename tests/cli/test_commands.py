@@ -41,6 +41,9 @@ def test_bench(capsys):
         assert word in out
     assert run(capsys, "bench", "--size", "48")[0] == 2
     assert run(capsys, "bench", "-m", "3dc-seg/nothing")[0] == 2
+    code, _, err = run(capsys, "bench", "-m", "stm/stm", "--size", "48x64")
+    assert code == 2
+    assert "follows given objects" in err
 
 
 def test_demo(capsys, tmp_path, monkeypatch):

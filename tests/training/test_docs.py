@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rotoscope.models.stm.training import TrainingOptions as StmOptions
 from rotoscope.models.three_dc_seg.training import TrainingOptions
 from rotoscope.training import recipe
 
@@ -14,7 +15,11 @@ TABLES = [
 ]
 
 
-@pytest.mark.parametrize("kind", [*TABLES, TrainingOptions, recipe.SceneOptions], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [*TABLES, TrainingOptions, StmOptions, recipe.SceneOptions],
+    ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
+)
 def test_every_field_is_documented(kind):
     missing = [field.name for field in dataclasses.fields(kind) if f"`{field.name}`" not in PAGE]
     tables = {"clips", "data", "model", "optimiser", "schedule", "run", "validation", "inference", "card", "scene"}

@@ -16,7 +16,13 @@ PATHS = sorted(path for path in RECIPES.rglob("*.toml") if path.stem != "base")
 NAMES = [str(path.relative_to(RECIPES).with_suffix("")) for path in PATHS]
 # One recipe of each network, with each way to make clips and each schedule among them; `-m slow` tries all.
 TRIED = ("3dc-seg/paper-2", "3dc-seg/r2plus1d-coco", "3dc-seg/c3d-coco-ytvos", "3dc-seg/nl3d-coco-ytvos-davis")
-TRIED += ("3dc-seg/aspp-coco-ytvos-davis", "3dc-seg/upsampling-coco", "3dc-seg/clip4-davis", "3dc-seg-mobile/stage1")
+TRIED += (
+    "3dc-seg/aspp-coco-ytvos-davis",
+    "3dc-seg/upsampling-coco",
+    "3dc-seg/clip4-davis",
+    "3dc-seg-mobile/stage1",
+    "stm/videos",
+)
 
 
 def test_the_tried_ones_cover_every_network():

@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from rotoscope.inference.jobs import Job, Outputs
     from rotoscope.inference.model import Model
     from rotoscope.inference.pipeline import Progress
+    from rotoscope.inference.prompting import GivenMasks
 
 
 def segment(
     sources: tyro.conf.Positional[tuple[Path, ...]],
     *,
     model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "3dc-seg-mobile",
+    masks: Path | None = None,
+    at: int | None = None,
+    both_ways: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    late: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out"),
     format: Literal["davis", "ytvis", "mots"] = "davis",
     overlay: Path | None = None,
@@ -31,6 +36,8 @@ def segment(
     overlap: int | None = None,
     dense: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     size: str | None = None,
+    memory_every: int | None = None,
+    memory_limit: int | None = None,
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Find the objects of videos: masks, an overlay video and a contact sheet for each.
@@ -41,6 +48,11 @@ def segment(
     Args:
         sources: Video files, folders of pictures, or folders of videos.
         model: A bundled name (`rotoscope models`), a weights file, or an authors' checkpoint.
+        masks: The objects to follow, for models that do: a mask as PNG, or a folder of masks named as the frames, of
+            which the first with an object counts. For several videos a folder that holds one of these for each by name.
+        at: The frame that the mask is of, counted from 0; if not given, the one that the file is named after, or 0.
+        both_ways: Follow the objects backwards from that frame too.
+        late: Of a folder of masks, also take objects that only later ones have, from the first that has them.
         output: Folder for the results.
         format: How masks are written: DAVIS palette PNG, YouTube-VIS JSON, or MOTS text.
         overlay: Where the overlay video goes (.mp4), for a single source; beside the masks if not given.
@@ -54,6 +66,8 @@ def segment(
         overlap: Frames that clips share.
         dense: A clip for every frame: slower, a little better.
         size: Network's input: "480" (short edge), "480x854" (height x width) or "unchanged".
+        memory_every: Every so many-th frame of an object is remembered.
+        memory_limit: Frames that are remembered of an object at most.
         resume: Skip videos that are finished already with the same model and options.
 
     Raises:
@@ -67,12 +81,38 @@ def segment(
     share_arenas()
     if not sources:
         raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
+    if both_ways and (soft or cutout is not None):
+        raise OptionError("--soft and --cutout need one pass over the video; leave them out with --both-ways")
     outputs = Outputs(output, format, overlay, sheet, cutout, soft, pictures)
-    jobs = plan(sources, outputs)
+    jobs = plan(sources, outputs, _given(masks, at, both_ways, late))
     loaded = load(model, device=device, precision=precision)
     changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
+    changes |= {"memory_every": memory_every, "memory_limit": memory_limit}
     loaded = loaded.with_options(**{name: value for name, value in changes.items() if value is not None})
+    _check_masks(loaded, masks is not None)
     run_all(loaded, jobs, outputs, resume=resume)
+
+
+def _given(masks: Path | None, at: int | None, both_ways: bool, late: bool) -> GivenMasks | None:
+    from rotoscope.errors import OptionError
+    from rotoscope.inference.prompting import GivenMasks
+
+    if masks is not None:
+        return GivenMasks(masks, at, both_ways, late)
+    for option, used in (("--at", at is not None), ("--both-ways", both_ways), ("--late", late)):
+        if used:
+            raise OptionError(f"{option} means nothing without --masks; give both")
+    return None
+
+
+def _check_masks(model: Model, given: bool) -> None:
+    """Refuse masks that mean nothing, and missing ones, before any video is opened."""
+    from rotoscope.errors import OptionError
+
+    if given and model.declaration.prompts == "none":
+        raise OptionError(f"{model.name} finds objects by itself and takes no masks; leave out --masks")
+    if not given and model.declaration.task == "propagate":
+        raise OptionError(f"{model.name} follows objects that it is shown; give their masks with --masks")
 
 
 def run_all(model: Model, jobs: list[Job], outputs: Outputs, *, resume: bool) -> None:

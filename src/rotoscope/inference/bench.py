@@ -66,6 +66,8 @@ def measure(name: str, size: tuple[int, int], device: str, precision: Precision,
         repeat: timed passes.
     """
     model = _one_at_a_time(_open(name, device, precision))
+    if model.declaration.prompts != "none":
+        raise OptionError(f"{name} follows given objects; `bench` times only systems that find objects by themselves")
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(4)]
     passes: list[dict[str, float]] = []

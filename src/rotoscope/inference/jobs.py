@@ -16,6 +16,7 @@ from rotoscope.files import explained, remove_left_over, write_whole
 from rotoscope.inference.model import Model, written
 from rotoscope.inference.pipeline import Report
 from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan
+from rotoscope.inference.prompting import read_prompts
 from rotoscope.inference.sinks import CutoutSink, MaskSink, OverlaySink, SheetSink, Sink, SoftSink, TrackSink
 from rotoscope.types import VideoInfo
 from rotoscope.video import open_video
@@ -67,10 +68,12 @@ def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) ->
     places = places_of(job, outputs)
     chosen = model.with_options(soft=True) if outputs.soft or outputs.cutout is not None else model
     with open_video(job.source, name=job.name) as video:
+        prompts = [] if job.masks is None else read_prompts(job.masks, video)
         sinks = _sinks(places, outputs, video.info)
         _unmark(marker_of(job, outputs))
         remove_left_over(tuple(places.values()))
-        with closing(chosen.stream(video, progress=report)) as pairs, closing(written(pairs, sinks)) as results:
+        stream = chosen.stream(video, prompts, report, job.masks is not None and job.masks.both_ways)
+        with closing(stream) as pairs, closing(written(pairs, sinks)) as results:
             return [result.name or f"{result.index:05d}" for result in results]
 
 
@@ -120,17 +123,29 @@ def _unmark(marker: Path) -> None:
 
 
 def _identity(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
-    files = list_pictures(job.source) if job.source.is_dir() else [job.source]
-    stats = [file.stat() for file in files]
+    given: dict[str, object] = {}
+    if job.masks is not None:
+        chosen = job.masks
+        given = {"at": chosen.at, "both_ways": chosen.both_ways, "late": chosen.late}
+        given |= _state_of(chosen.path, "masks")
     return {
-        "source": os.path.realpath(job.source),
-        "source_changed": max((stat.st_mtime_ns for stat in stats), default=0),
-        "source_bytes": sum(stat.st_size for stat in stats),
+        **_state_of(job.source, "source"),
+        **given,
         "model": model.name,
         "weights": model.card.sha256,
         "type": str(model.dtype).removeprefix("torch."),
         "options": asdict(model.options),
         "outputs": {kind: os.path.realpath(place) for kind, place in places_of(job, outputs).items()},
+    }
+
+
+def _state_of(path: Path, name: str) -> dict[str, object]:
+    """What changes when a file, or a picture in a folder, does."""
+    stats = [file.stat() for file in (list_pictures(path) if path.is_dir() else [path])]
+    return {
+        name: os.path.realpath(path),
+        f"{name}_changed": max((stat.st_mtime_ns for stat in stats), default=0),
+        f"{name}_bytes": sum(stat.st_size for stat in stats),
     }
 
 

@@ -13,8 +13,9 @@ from torch import nn
 
 from rotoscope.errors import OptionError
 from rotoscope.files import refuse_overwriting
+from rotoscope.inference.both_ways import answered_both_ways
 from rotoscope.inference.checkpoint import Card
-from rotoscope.inference.pipeline import Report, answered, reported
+from rotoscope.inference.pipeline import Prompts, Report, answered, reported
 from rotoscope.inference.segmentation import Segmentation
 from rotoscope.inference.sinks import Sink, SoftSink, WriteBehind
 from rotoscope.models.contract import System
@@ -91,7 +92,11 @@ class Model:
         return _WithPrompts(session, prompts) if prompts else session
 
     def stream(
-        self, source: Source, prompts: Sequence[Prompt] = (), progress: Report | None = None
+        self,
+        source: Source,
+        prompts: Sequence[Prompt] = (),
+        progress: Report | None = None,
+        both_ways: bool = False,
     ) -> Generator[tuple[Frame, FrameResult]]:
         """Segment a video and give every frame with its result, in order, as they become final.
 
@@ -99,14 +104,23 @@ class Model:
             source: see `rotoscope.open_video`.
             prompts: for systems that follow given objects.
             progress: called after every frame.
+            both_ways: follow the objects backwards from the first prompt too.
 
         Raises:
             VideoError: the source cannot be read or has no frame.
+            OptionError: prompts for a system that takes none, or none for one that needs them.
         """
         self._check(prompts)
-        with open_video(source) as video, self.session(video.info) as session:
-            pairs = answered(session, video, self.declaration, prompts)
-            yield from reported(pairs, video.info.frame_count, progress)
+        if not prompts and self.system.task == "propagate":
+            raise OptionError(f"{self.system.name} follows objects that it is shown; give the masks of some on a frame")
+        with open_video(source) as video:
+            if both_ways:
+                pairs = answered_both_ways(lambda: self.session(video.info), video, self.declaration, prompts)
+                yield from reported(pairs, video.info.frame_count, progress)
+                return
+            with self.session(video.info) as session:
+                pairs = answered(session, video, self.declaration, prompts)
+                yield from reported(pairs, video.info.frame_count, progress)
 
     def segment(
         self,
@@ -116,6 +130,7 @@ class Model:
         progress: Report | None = None,
         sinks: Sequence[Sink] = (),
         soft_folder: str | Path | None = None,
+        both_ways: bool = False,
         **options: Any,
     ) -> Segmentation:
         """Segment a video.
@@ -126,6 +141,7 @@ class Model:
             progress: called after every frame with a `Progress`.
             sinks: also write as the results come; see `rotoscope.inference.sinks`.
             soft_folder: stream 8-bit foreground maps there, one PNG a frame.
+            both_ways: follow the objects backwards from the first prompt too.
             options: changes to the model's options, for example `overlap=7` or `size="360"`.
 
         Returns:
@@ -139,7 +155,7 @@ class Model:
         changes = options if soft_folder is None else {**options, "soft": True}
         model = self.with_options(**changes) if changes else self
         outputs = [*sinks, *([SoftSink(Path(soft_folder))] if soft_folder is not None else [])]
-        with open_video(source) as video, closing(model.stream(video, prompts, progress)) as pairs:
+        with open_video(source) as video, closing(model.stream(video, prompts, progress, both_ways)) as pairs:
             if soft_folder is not None:
                 refuse_overwriting(Path(soft_folder, "map.png"), video.source)
             return Segmentation.collect(_true_info(video), written(pairs, outputs), video.source)
@@ -169,10 +185,10 @@ class _WithPrompts:
 
     def __init__(self, session: Session, prompts: Sequence[Prompt]) -> None:
         self._session = session
-        self._prompts = {prompt.frame_index: prompt for prompt in prompts}
+        self._prompts = Prompts(prompts)
 
     def step(self, frame: Frame, prompt: Prompt | None = None) -> Sequence[FrameResult]:
-        return self._session.step(frame, prompt or self._prompts.pop(frame.index, None))
+        return self._session.step(frame, self._prompts.take(frame.index, prompt))
 
     def finish(self) -> Sequence[FrameResult]:
         return self._session.finish()

@@ -64,7 +64,7 @@ def answered(
         yield from _paired_again(session, video, prompts)
         return
     waiting: deque[Frame] = deque()
-    with_prompts = _Prompts(prompts)
+    with_prompts = Prompts(prompts)
     count = 0
     for frame in read_ahead(video):
         count += 1
@@ -77,7 +77,7 @@ def answered(
 
 
 def _paired_again(session: Session, video: Video, prompts: Sequence[Prompt]) -> Iterator[tuple[Frame, FrameResult]]:
-    with_prompts = _Prompts(prompts)
+    with_prompts = Prompts(prompts)
     early: list[FrameResult] = []
     count = 0
     for frame in read_ahead(video):
@@ -87,7 +87,7 @@ def _paired_again(session: Session, video: Video, prompts: Sequence[Prompt]) -> 
     yield from zip(read_ahead(video), chain(early, session.finish()), strict=True)
 
 
-class _Prompts:
+class Prompts:
     """Prompts by frame; knows which were not handed over."""
 
     def __init__(self, prompts: Iterable[Prompt]) -> None:
@@ -96,8 +96,10 @@ class _Prompts:
             before = self.left.get(prompt.frame_index)
             self.left[prompt.frame_index] = prompt if before is None else _merged(before, prompt)
 
-    def take(self, index: int) -> Prompt | None:
-        return self.left.pop(index, None)
+    def take(self, index: int, more: Prompt | None = None) -> Prompt | None:
+        """The prompt of a frame, joined with one that came with the frame itself."""
+        known = self.left.pop(index, None)
+        return _merged(known, more) if known and more else known or more
 
 
 def _merged(first: Prompt, second: Prompt) -> Prompt:
@@ -105,7 +107,7 @@ def _merged(first: Prompt, second: Prompt) -> Prompt:
     return Prompt(first.frame_index, {**first.masks, **second.masks}, first.remove + second.remove)
 
 
-def _check_end(video: Video, count: int, prompts: _Prompts) -> None:
+def _check_end(video: Video, count: int, prompts: Prompts) -> None:
     if count == 0:
         raise VideoError(f"{video.source} has no frame; nothing was segmented")
     if prompts.left:

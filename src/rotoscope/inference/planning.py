@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from rotoscope.errors import OptionError, OutputError, VideoError
+from rotoscope.inference.prompting import GivenMasks, masks_of
 from rotoscope.inference.segmentation import Format
 from rotoscope.inference.sinks import is_cutout_folder
 from rotoscope.video import VideoWriter, find_videos
@@ -46,20 +47,27 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Job:
-    """One video: its path and the name of its results."""
+    """One video: its path, the name of its results, and the masks that it is to be followed from."""
 
     source: Path
     name: str
+    masks: GivenMasks | None = None
 
 
-def plan(sources: Sequence[Path], outputs: Outputs) -> list[Job]:
+def plan(sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = None) -> list[Job]:
     """One job a video; folders of videos are opened, equal names numbered, in the order given.
 
     A source that is missing or holds nothing becomes a job too, so that the others are done before it fails.
 
+    Args:
+        sources: videos, or folders of them.
+        outputs: what is to be written.
+        masks: the objects to follow; of several videos, a place that holds masks for each by its name.
+
     Raises:
         OptionError: one file named for several videos, or a name that cannot be what its option says.
         OutputError: results cannot be written, or would be written over a source or over each other.
+        MaskError: there are no masks for a video.
     """
     _check_outputs(outputs)
     videos = [path for source in sources for path in _videos(source, outputs.folder)]
@@ -75,6 +83,10 @@ def plan(sources: Sequence[Path], outputs: Outputs) -> list[Job]:
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
         jobs.append(next(job for job in (Job(path, name) for name in names) if not taken & _written(job, outputs)))
         taken |= _written(jobs[-1], outputs)
+    if masks is not None:
+        jobs = [
+            replace(job, masks=replace(masks, path=masks_of(masks.path, job.source, len(jobs) == 1))) for job in jobs
+        ]
     _refuse_overwriting(jobs, outputs)
     return jobs
 
@@ -158,6 +170,7 @@ def _check_writable(folder: Path) -> None:
 def _refuse_overwriting(jobs: Sequence[Job], outputs: Outputs) -> None:
     """No result may replace a source or join its pictures, nor lie on or among the pictures of another result."""
     sources = {_real(job.source): job.source for job in jobs}
+    sources |= {_real(job.masks.path): job.masks.path for job in jobs if job.masks is not None}
     beside = {path.parent: source for path, source in sources.items() if path.suffix.lower() == ".png"}
     for job in jobs:
         places = {kind: _real(place) for kind, place in places_of(job, outputs).items()}

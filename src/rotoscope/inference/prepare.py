@@ -73,13 +73,22 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
     """
     network.eval().requires_grad_(False)
     fold_batch_norms(network)
-    network.to(device=device, dtype=dtype, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    channels_last(network.to(device=device, dtype=dtype))
     for module in network.modules():
         if isinstance(module, PixelNorm):
             module.to(torch.float32)
             module.output = dtype
     if device.type == "cpu" and dtype == torch.float32:
         WinogradConv3d.replace_in(network)
+    return network
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out so that channels are together, in place."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            layout = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
+            module.to(memory_format=layout)  # type: ignore[call-overload]
     return network
 
 
@@ -97,12 +106,16 @@ def fold_batch_norms(network: nn.Module) -> None:
             module.guidance = None  # type: ignore[assignment]
 
 
-def _conv_norm_pairs(network: nn.Module) -> Iterator[tuple[nn.Conv3d, nn.BatchNorm3d, nn.Module, str]]:
+def _conv_norm_pairs(
+    network: nn.Module,
+) -> Iterator[tuple[nn.Conv2d | nn.Conv3d, nn.BatchNorm2d | nn.BatchNorm3d, nn.Module, str]]:
     """Convolution, norm, the norm's parent and its name there; the convolution may end a Sequential before the norm."""
     for parent in network.modules():
         children = list(parent.named_children())
         for (_, conv), (name, norm) in pairwise(children):
             while isinstance(conv, nn.Sequential) and len(conv):
                 conv = conv[len(conv) - 1]
-            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+            if (isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)) or (
+                isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            ):
                 yield conv, norm, parent, name

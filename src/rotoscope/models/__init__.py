@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg",)
+SYSTEM_NAMES = ("3dc-seg", "stm")
 
 
 def system(name: str) -> System[Any]:
@@ -22,6 +22,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.three_dc_seg.system import SYSTEM
 
         return SYSTEM
+    if name == "stm":
+        from rotoscope.models.stm.system import SYSTEM as STM
+
+        return STM
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
 
 
@@ -35,4 +39,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.three_dc_seg.training import TRAINABLE
 
         return TRAINABLE
+    if name == "stm":
+        from rotoscope.models.stm.training import TRAINABLE as STM
+
+        return STM
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

@@ -46,6 +46,13 @@ def start_from(network: nn.Module, system: str, name: str, start: str, root: Pat
     else:
         state, card, report = convert(path, system)
         encoder = not isinstance(report, LoadReport)
+    own = getattr(network, "load_encoder", None) if encoder else None
+    if own is not None:
+        try:
+            own(state)
+        except (RuntimeError, KeyError) as error:
+            raise WeightsError(f"{path} does not fit the encoders of {system}/{name}: {error}") from error
+        return f"started from the encoder of {path}"
     target = network.get_submodule("encoder") if encoder else network
     _load(target, state, path, f"{system}/{name}", also=("pixels.", "guidance.") if encoder else ())
     return f"started from {'the encoder' if encoder else card.name} of {path}"

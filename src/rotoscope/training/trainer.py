@@ -19,7 +19,7 @@ from rotoscope.data.clips import ClipBatch, Draft
 from rotoscope.errors import TrainingError
 from rotoscope.inference.checkpoint import Card, save_weights
 from rotoscope.inference.loading import options_of
-from rotoscope.inference.prepare import choose_precision
+from rotoscope.inference.prepare import channels_last, choose_precision
 from rotoscope.models import system, trainable
 from rotoscope.training import short_sides
 from rotoscope.training.average import WeightAverage
@@ -103,7 +103,7 @@ class Trainer:
         self._options = filled(self._trainable.options, recipe.model, "model")
         options_of(system(recipe.system).options, self._card())  # faults are told now, not when weights are kept
         self._trainable.begin(network, self._options)
-        self.network = network.to(group.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.network = channels_last(network.to(group.device))
         if group.device.type == "cpu" and recipe.run.precision == "bf16":
             short_sides.replace_in(self.network)
         self._wrapped = group.wrapped(self.network)

@@ -15,19 +15,22 @@ from torch import nn
 from rotoscope.data.reading import read_labels
 from rotoscope.data.sequences import VideoSequence
 from rotoscope.data.synthetic import SyntheticClip
+from rotoscope.errors import DataError
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.loading import options_of
 from rotoscope.inference.model import Model
 from rotoscope.inference.prepare import prepare
 from rotoscope.masks import run_length
+from rotoscope.masks.label_map import to_masks
 from rotoscope.metrics.davis16 import score_masks
 from rotoscope.models import system
 from rotoscope.training.group import Group
 from rotoscope.training.recipe import Recipe
 from rotoscope.training.sources import sequences
+from rotoscope.types import Prompt
 from rotoscope.video.pictures import read_picture
 
-Masks = list[NDArray[np.bool_]]
+Labels = list[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -96,24 +99,34 @@ class Validation:
 
 
 def _score(model: Model, item: VideoSequence | SyntheticClip) -> tuple[str, float, float]:
-    frames, annotated, truths = _read(item)
-    result = model.segment(frames)
+    frames, annotated, labels = _read(item)
+    truths = [one > 0 for one in labels]
+    prompts = []
+    if model.system.task == "propagate":
+        first = next((place for place, truth in enumerate(truths) if truth.any()), None)
+        if first is None:
+            raise DataError(f"{_name(item)} has no object to follow; leave it out of the validation")
+        prompts = [Prompt(annotated[first], to_masks(labels[first]))]
+    result = model.segment(frames, prompts)
     empty = np.zeros(frames[0].shape[:2], np.bool_)
     predictions = []
     for index in annotated:
         masks = [run_length.decode(track.masks[index]) for track in result.tracks if index in track.masks]
         predictions.append(np.logical_or.reduce([empty, *masks]))
-    name = item.name if isinstance(item, VideoSequence) else item.info.name
+    name = _name(item)
     scores = score_masks(name, truths, predictions, keep_ends=len(annotated) < 3)
     return name, scores.region_statistics.mean, scores.boundary_statistics.mean
 
 
-def _read(item: VideoSequence | SyntheticClip) -> tuple[list[NDArray[np.uint8]], Sequence[int], Masks]:
-    """All frames, which of them are annotated, and the truth on those."""
+def _name(item: VideoSequence | SyntheticClip) -> str:
+    return item.name if isinstance(item, VideoSequence) else item.info.name
+
+
+def _read(item: VideoSequence | SyntheticClip) -> tuple[list[NDArray[np.uint8]], Sequence[int], Labels]:
+    """All frames, which of them are annotated, and the labels of those."""
     if isinstance(item, SyntheticClip):
         pairs = list(item)
-        return [frame.image for frame, _ in pairs], range(len(pairs)), [labels > 0 for _, labels in pairs]
+        return [frame.image for frame, _ in pairs], range(len(pairs)), [labels for _, labels in pairs]
     frames = [read_picture(path) for path in item.frames]
     size = (frames[0].shape[0], frames[0].shape[1])
-    truths = [read_labels(mask, size) > 0 for mask in item.masks if mask is not None]
-    return frames, item.annotated, truths
+    return frames, item.annotated, [read_labels(mask, size) for mask in item.masks if mask is not None]

@@ -1,0 +1,40 @@
+"""How STM is run on a video; frozen, from defaults, a weights file's card, the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rotoscope.errors import OptionError
+from rotoscope.ops.resize import SizeRule
+
+
+@dataclass(frozen=True)
+class MemoryOptions:
+    """Inference options; the defaults give the published DAVIS results.
+
+    Attributes:
+        size: what frames are resized to before the network: "480" short edge, "480x854" height x width, "unchanged".
+        memory_every: of an object's frames, every so many-th stays in memory.
+        memory_limit: frames that an object's memory holds at most. When it is full the oldest one but the first is let
+            go. The default is never reached by the sequences of DAVIS; 2 keeps the first and the previous frame.
+        best: only so many memory positions count for each position, those of the largest affinity; 0: all.
+        together: objects that go through the network at once.
+        soft: also give each frame's foreground probability.
+    """
+
+    size: str = "480"
+    memory_every: int = 5
+    memory_limit: int = 24
+    best: int = 0
+    together: int = 8
+    soft: bool = False
+
+    def __post_init__(self) -> None:
+        least = {"memory_every": 1, "memory_limit": 2, "best": 0, "together": 1}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise OptionError(f"{name} {value!r} is not a whole number")
+            if value < bound:
+                raise OptionError(f"{name} {value}: expected {bound} or more")
+        SizeRule.parse(self.size)
