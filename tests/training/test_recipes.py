@@ -20,7 +20,7 @@ TRIED += (
     "3dc-seg/aspp-coco-ytvos-davis",
     "3dc-seg/upsampling-coco",
     "3dc-seg/clip4-davis",
-    "3dc-seg-mobile/stage1",
+    "3dc-seg-mobile/video",
     "stm/videos",
 )
 
