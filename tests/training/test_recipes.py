@@ -57,7 +57,7 @@ def one_step(name, folder):
         main([*arguments, *(word for change in changes for word in ("--set", change))])
     assert stopped.value.code == 0
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert [line["kind"] for line in lines] == ["train", "validation"]
+    assert [line["kind"] for line in lines] == ["train", "validation"][: 2 if recipe.validation else 1]
     assert (folder / "last.safetensors").stat().st_size > 1e6
 
 
