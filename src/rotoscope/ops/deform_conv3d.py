@@ -96,6 +96,40 @@ def output_size(
     return cast(Triple, tuple(found))
 
 
+def sampling_positions(offset: Tensor, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple) -> Tensor:
+    """Where every kernel point reads, in voxels of the input.
+
+    Args:
+        offset: (N, 3 G K, D', H', W'), as `deform_conv3d` takes it.
+        kernel: (time, rows, columns).
+        stride: likewise, of the convolution.
+        padding: likewise.
+        dilation: likewise.
+
+    Returns:
+        (N, G, K, 3, D', H', W').
+    """
+    places = offset.shape[2:]
+    base, point = _grids(places, kernel, stride, padding, dilation, offset.device)
+    moved = offset.unflatten(1, (-1, point.shape[1], 3))
+    return moved + base.view(3, *places) + point.t()[:, :, None, None, None]
+
+
+def _grids(
+    places: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """(3, P) where the kernel's first point lies at each output place; (3, K) each point's distance from it; whole."""
+    at = [torch.arange(n, device=device) * s - p for n, s, p in zip(places, stride, padding, strict=True)]
+    by = [torch.arange(n, device=device) * d for n, d in zip(kernel, dilation, strict=True)]
+    base, point = (torch.stack(torch.meshgrid(*axes, indexing="ij")).reshape(3, -1) for axes in (at, by))
+    return base, point
+
+
 def _triple(value: int | Sequence[int]) -> Triple:
     found = (value,) * 3 if isinstance(value, int) else tuple(value)
     if len(found) != 3:
@@ -230,16 +264,14 @@ def _plan(
     if chunk < 0:
         chunk = max(16, -chunk // (points * x.shape[1] * kind.itemsize))
     chunk = min(chunk, places)
-    stride, padding, dilation = geometry
-    at = [torch.arange(n, device=x.device) * s - p for n, s, p in zip(offset.shape[2:], stride, padding, strict=True)]
-    by = [torch.arange(n, device=x.device) * d for n, d in zip(weight.shape[2:], dilation, strict=True)]
+    base, point = _grids(offset.shape[2:], weight.shape[2:], *geometry, x.device)
     kernel = weight.to(kind).reshape(groups, weight.shape[0] // groups, weight.shape[1], points)  # (g, O / g, C / g, K)
     return _Plan(
         table=voxel_table(x.to(kind), offset_groups),
         offset=offset.to(kind).reshape(batch, offset_groups, points, 3, places),
         modulation=None if modulation is None else modulation.to(kind).reshape(batch, offset_groups, points, places),
-        base=torch.stack(torch.meshgrid(*at, indexing="ij")).reshape(3, -1).to(kind),
-        point=torch.stack(torch.meshgrid(*by, indexing="ij")).reshape(3, -1).to(kind),
+        base=base.to(kind),
+        point=point.to(kind),
         group=torch.arange(offset_groups, device=x.device).repeat(chunk * points),
         kernel=kernel.transpose(2, 3).reshape(groups, weight.shape[0] // groups, -1),
         size=cast(Triple, tuple(x.shape[2:])),

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import WeightsError
+from rotoscope.models.clip_options import ClipOptions
+from rotoscope.models.clip_session import declare
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.three_dc_seg import published
 from rotoscope.models.three_dc_seg.network import NETWORKS
-from rotoscope.models.three_dc_seg.options import ClipOptions
-from rotoscope.models.three_dc_seg.session import ClipSession, declare
+from rotoscope.models.three_dc_seg.session import ThreeDCSession
 from rotoscope.types import VideoInfo
 
 
-def _session(network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> ClipSession:
-    return ClipSession(network, info, options, device)
+def _session(network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> ThreeDCSession:
+    return ThreeDCSession(network, info, options, device)
 
 
 def _published(network: str) -> PublishedNetwork:

@@ -1,4 +1,4 @@
-"""How 3DC-Seg is run on a video; frozen, from defaults, a weights file's card, the command line."""
+"""How a system of clips is run on a video; frozen, from defaults, a weights file's card, the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rotoscope.ops.resize import SizeRule
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """Inference options; the defaults are those of the published DAVIS results.
+    """Inference options; the defaults are those of 3DC-Seg's published DAVIS results.
 
     Attributes:
         clip: frames a clip, T_c.
