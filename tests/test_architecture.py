@@ -33,7 +33,7 @@ ALLOWED = {
     "weights": set(),
 }
 # Training a system needs clips and a loop; running it must not import them.
-EXTRA = {"models/three_dc_seg/training.py": {"data"}}
+EXTRA = {f"models/{system}/training.py": {"data"} for system in ("three_dc_seg", "d2conv3d")}
 
 
 def imports(path):

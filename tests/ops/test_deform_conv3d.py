@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from rotoscope.ops import deform_conv3d as module
-from rotoscope.ops.deform_conv3d import deform_conv3d, output_size
+from rotoscope.ops.conv_geometry import output_size
+from rotoscope.ops.deform_conv3d import deform_conv3d
 from rotoscope.ops.products import times_transposed
 from tests import golden
 

@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg",)
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d")
 
 
 def system(name: str) -> System[Any]:
@@ -22,6 +22,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.three_dc_seg.system import SYSTEM
 
         return SYSTEM
+    if name == "d2conv3d":
+        from rotoscope.models.d2conv3d.system import SYSTEM as D2CONV3D
+
+        return D2CONV3D
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
 
 
@@ -35,4 +39,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.three_dc_seg.training import TRAINABLE
 
         return TRAINABLE
+    if name == "d2conv3d":
+        from rotoscope.models.d2conv3d.training import TRAINABLE as D2CONV3D
+
+        return D2CONV3D
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

@@ -20,9 +20,10 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from rotoscope.ops.conv_geometry import Triple, grids, output_size, triple
 from rotoscope.ops.products import times_transposed
 from rotoscope.ops.threads import single_core_pool
-from rotoscope.ops.trilinear import Corners, Triple, corners, dots, from_table, gather, scatter, slopes, voxel_table
+from rotoscope.ops.trilinear import Corners, corners, dots, from_table, gather, scatter, slopes, voxel_table
 
 Path = Literal["auto", "plain", "fast"]
 Part = tuple[int, slice]  # a batch entry and some of its output places
@@ -73,7 +74,7 @@ def deform_conv3d(
     Raises:
         ValueError: sizes that do not fit together.
     """
-    geometry = (_triple(stride), _triple(padding), _triple(dilation))
+    geometry = (triple(stride), triple(padding), triple(dilation))
     _check(x, offset, weight, bias, modulation, geometry, groups, offset_groups)
     if path not in ("auto", "plain", "fast") or chunk < 0:
         raise ValueError(f"path {path!r} with chunk {chunk}; expected auto, plain or fast, and 0 or more")
@@ -83,58 +84,6 @@ def deform_conv3d(
     return cast(
         Tensor, _forward(x, offset, weight, bias, modulation, *map(list, geometry), groups, offset_groups, fast, chunk)
     )
-
-
-def output_size(
-    size: Sequence[int], kernel: Sequence[int], stride: Triple, padding: Triple, dilation: Triple
-) -> Triple:
-    """(D', H', W') of a convolution of a (D, H, W) volume."""
-    found = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ]
-    return cast(Triple, tuple(found))
-
-
-def sampling_positions(offset: Tensor, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple) -> Tensor:
-    """Where every kernel point reads, in voxels of the input.
-
-    Args:
-        offset: (N, 3 G K, D', H', W'), as `deform_conv3d` takes it.
-        kernel: (time, rows, columns).
-        stride: likewise, of the convolution.
-        padding: likewise.
-        dilation: likewise.
-
-    Returns:
-        (N, G, K, 3, D', H', W').
-    """
-    places = offset.shape[2:]
-    base, point = _grids(places, kernel, stride, padding, dilation, offset.device)
-    moved = offset.unflatten(1, (-1, point.shape[1], 3))
-    return moved + base.view(3, *places) + point.t()[:, :, None, None, None]
-
-
-def _grids(
-    places: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """(3, P) where the kernel's first point lies at each output place; (3, K) each point's distance from it; whole."""
-    at = [torch.arange(n, device=device) * s - p for n, s, p in zip(places, stride, padding, strict=True)]
-    by = [torch.arange(n, device=device) * d for n, d in zip(kernel, dilation, strict=True)]
-    base, point = (torch.stack(torch.meshgrid(*axes, indexing="ij")).reshape(3, -1) for axes in (at, by))
-    return base, point
-
-
-def _triple(value: int | Sequence[int]) -> Triple:
-    found = (value,) * 3 if isinstance(value, int) else tuple(value)
-    if len(found) != 3:
-        raise ValueError(f"found {value!r}; expected one number or three (time, rows, columns)")
-    return found
 
 
 def _check(
@@ -264,7 +213,7 @@ def _plan(
     if chunk < 0:
         chunk = max(16, -chunk // (points * x.shape[1] * kind.itemsize))
     chunk = min(chunk, places)
-    base, point = _grids(offset.shape[2:], weight.shape[2:], *geometry, x.device)
+    base, point = grids(offset.shape[2:], weight.shape[2:], *geometry, x.device)
     kernel = weight.to(kind).reshape(groups, weight.shape[0] // groups, weight.shape[1], points)  # (g, O / g, C / g, K)
     return _Plan(
         table=voxel_table(x.to(kind), offset_groups),

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rotoscope.ops.conv_geometry import Triple
 from rotoscope.ops.deform_conv3d import deform_conv3d
-from rotoscope.ops.trilinear import Triple
 
 Axes = Literal["", "x", "xy", "xxz", "xyz"]
 SizeActivation = Literal["elu", "relu", "relu_plus_one", "linear"]

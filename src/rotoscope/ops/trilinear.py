@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Triple = tuple[int, int, int]
+from rotoscope.ops.conv_geometry import Triple
+
 _SMALL = 1 << 28  # tables up to this many rows are indexed with 32 bits
 
 

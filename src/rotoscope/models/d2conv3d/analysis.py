@@ -1,4 +1,4 @@
-"""What the paper's supplement looks at: where kernel points read, how much they count, how far kernels are stretched."""
+"""What the supplement looks at: where kernel points read, how much they count, how far kernels are stretched."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from rotoscope.ops.deform_conv3d import sampling_positions
+from rotoscope.ops.conv_geometry import Triple, sampling_positions
 from rotoscope.ops.deform_layers import DeformableConv3d
-from rotoscope.ops.trilinear import Triple
 
 
 @dataclass(frozen=True)

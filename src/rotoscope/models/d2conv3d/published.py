@@ -1,7 +1,7 @@
 """The authors' D2Conv3D checkpoints, key by key (spec section 3.1; none is published, their code writes them).
 
-A checkpoint is {"model": state dict, ...} with keys `model.encoder.*`, `model.decoder.*`, `model.mean`, `model.std`, and
-`module.` in front when it was trained on several devices.
+A checkpoint is {"model": state dict, ...} with keys `model.encoder.*`, `model.decoder.*`, `model.mean`, `model.std`,
+and `module.` in front when it was trained on several devices.
 """
 
 from __future__ import annotations
