@@ -207,6 +207,15 @@ def test_float32_paths_agree_and_repeat_exactly():
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_the_result_may_be_changed_in_place(path):
+    arguments = random_arguments(padding=1)
+    given = {**arguments, "x": arguments["x"].clone().requires_grad_()}
+    deform_conv3d(**given, path=path).relu_().sum().backward()
+    (expected,) = torch.autograd.grad(deform_conv3d(**given, path=path).relu().sum(), [given["x"]])
+    assert torch.equal(given["x"].grad, expected)
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_only_the_gradients_asked_for_are_computed(path):
     arguments = random_arguments(padding=1)
     for name in tensors(arguments):

@@ -268,22 +268,28 @@ def _forward(
 ) -> Tensor:
     geometry = (stride, padding, dilation)
     plan = _plan(x, offset, weight, modulation, geometry, groups, offset_groups, fast, chunk or -_FORWARD_BYTES)
-    result = plan.table.new_empty(x.shape[0], plan.base.shape[1], weight.shape[0])  # (N, P, O)
+    result = _empty((x.shape[0], weight.shape[0], *offset.shape[2:]), plan.table)
+    rows = result.permute(0, 2, 3, 4, 1).view(x.shape[0], -1 if x.shape[0] else 0, weight.shape[0])  # (N, P, O)
 
     def convolve(worker: int, part: Part) -> None:
         found, factors = plan.corners(*part)
         weights = found.weights if factors is None else found.weights * factors
         columns = plan.grouped(gather(plan.table, found.rows, weights, fast))  # (g, n, K C / g)
         if fast and groups == 1:
-            result[part] = times_transposed(columns[0], plan.kernel[0])
+            rows[part] = times_transposed(columns[0], plan.kernel[0])
         else:
-            result[part] = torch.bmm(columns, plan.kernel.transpose(1, 2)).transpose(0, 1).flatten(1)
+            rows[part] = torch.bmm(columns, plan.kernel.transpose(1, 2)).transpose(0, 1).flatten(1)
 
     _shared_out(plan.chunks(), convolve, x.device)
     if bias is not None:
-        result += bias.to(result.dtype)
-    result = result.to(torch.promote_types(x.dtype, weight.dtype))
-    return result.view(x.shape[0], *offset.shape[2:], weight.shape[0]).permute(0, 4, 1, 2, 3)
+        rows += bias.to(rows.dtype)
+    return result.to(torch.promote_types(x.dtype, weight.dtype))
+
+
+def _empty(shape: Sequence[int], like: Tensor, kind: torch.dtype | None = None) -> Tensor:
+    """Memory for a (N, C, D, H, W) volume, channels-last."""
+    kind = kind or like.dtype
+    return torch.empty(shape, dtype=kind, device=like.device, memory_format=torch.channels_last_3d)
 
 
 @_forward.register_fake
@@ -301,9 +307,8 @@ def _(
     fast: bool,
     chunk: int,
 ) -> Tensor:
-    kind = torch.promote_types(x.dtype, weight.dtype)
-    shape = (x.shape[0], *offset.shape[2:], weight.shape[0])
-    return x.new_empty(shape, dtype=kind).permute(0, 4, 1, 2, 3)
+    shape = (x.shape[0], weight.shape[0], *offset.shape[2:])
+    return _empty(shape, x, torch.promote_types(x.dtype, weight.dtype))
 
 
 @torch.library.custom_op("rotoscope::deform_conv3d_backward", mutates_args=())
@@ -351,9 +356,8 @@ def _(
     chunk: int,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    grad_x = x.new_empty(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 4, 1, 2, 3)
     return (
-        grad_x if needs[0] else x.new_empty(0),
+        _empty(x.shape, x) if needs[0] else x.new_empty(0),
         offset.new_empty(offset.shape) if needs[1] else x.new_empty(0),
         weight.new_empty(weight.shape) if needs[2] else x.new_empty(0),
         x.new_empty(0) if modulation is None or not needs[3] else modulation.new_empty(modulation.shape),

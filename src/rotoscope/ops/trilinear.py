@@ -51,7 +51,8 @@ def voxel_table(x: Tensor, groups: int) -> Tensor:
 def from_table(table: Tensor, shape: torch.Size) -> Tensor:
     """The inverse of `voxel_table`: -> (B, C, D, H, W), channels-last in memory."""
     batch, channels, *size = shape
-    return table[:-1].reshape(batch, *size, channels).permute(0, 4, 1, 2, 3)
+    x = torch.empty(shape, dtype=table.dtype, device=table.device, memory_format=torch.channels_last_3d)
+    return x.copy_(table[:-1].view(batch, *size, channels).permute(0, 4, 1, 2, 3))
 
 
 def corners(position: Tensor, size: Triple, first: int, group: Tensor, groups: int, zero: int) -> Corners:

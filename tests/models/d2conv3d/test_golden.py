@@ -55,20 +55,29 @@ def test_network(case):
     module = network(case["network"])
     with torch.inference_mode():
         found = maps(module, clip)
-    if "sampling_statistics" in case:
-        seen = look(module, clip)
-        assert len(seen) == len(case["sampling_statistics"])
-        for layer, numbers in case["sampling_statistics"].items():
-            # one position in a thousand may fall to the other side of a border in float32
-            assert seen[ours(layer)].percent_outside == pytest.approx(numbers["percent_outside"], abs=0.1)
-            assert seen[ours(layer)].percent_without_contribution == pytest.approx(
-                numbers["percent_without_any_contribution"], abs=0.1
-            )
+    seen = look(module, clip) if "sampling_statistics" in case else {}
     assert set(case["outputs"]) <= set(expected)
     for name in case["outputs"]:
         kind, _, layer = name.partition(":")
         value = seen[ours(f"{layer}.0")].modulation if layer else found[kind.removesuffix("_first8")]
         golden.check(case, name, value, expected[name])
+
+
+SAMPLED = [case for case in golden.cases(SYSTEM, "network") if "sampling_statistics" in case]
+
+
+@pytest.mark.parametrize("case", SAMPLED, ids=lambda case: case["name"])
+def test_sampling_statistics(case):
+    # In float32 a kernel that is all but collapsed reads at its centre, which at the border is inside and not outside.
+    module = from_published(SYSTEM, golden.state(SYSTEM, case["network"]), case["network"]).double()
+    seen = look(module, golden.inputs(case)["clip"].double())
+    assert len(seen) == len(case["sampling_statistics"])
+    for layer, numbers in case["sampling_statistics"].items():
+        found = seen[ours(layer)]
+        assert found.percent_outside == pytest.approx(numbers["percent_outside"], abs=1e-4)
+        assert found.percent_without_contribution == pytest.approx(
+            numbers["percent_without_any_contribution"], abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", golden.manifest(SYSTEM)["networks"])
