@@ -47,7 +47,7 @@ class ClipOptions:
             raise OptionError(f"frames are padded to multiples of 1 or more, not {self.multiple}")
         if self.clip < 1:
             raise OptionError(f"a clip has at least 1 frame, not {self.clip}")
-        if not self.dense and not 0 <= self.overlap < self.clip:
+        if not 0 <= self.shared < self.clip:
             limit = f"0..{self.clip - 1} for clips of {self.clip} frames"
             raise OptionError(f"overlap {self.overlap} must lie in {limit}; give both so that they fit")
         if self.parallel < 1:

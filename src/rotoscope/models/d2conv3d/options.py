@@ -22,9 +22,9 @@ class GapOptions(ClipOptions):
     gap: int | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.gap is not None and (not isinstance(self.gap, int) or self.gap < 1):
             raise OptionError(f"gap {self.gap!r}: expected 1 or more frames between the starts of clips")
+        super().__post_init__()
 
     @property
     def shared(self) -> int:
