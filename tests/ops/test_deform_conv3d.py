@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from rotoscope.ops import deform_conv3d as module
 from rotoscope.ops.conv_geometry import output_size
@@ -261,6 +262,13 @@ def test_the_operator_is_registered_as_torch_wants():
     settings_ = ([1, 1, 1], [1, 1, 1], [1, 1, 1], 1, 1, True, 0)
     torch.library.opcheck(module._forward, (*given, *settings_))
     torch.library.opcheck(module._forward, (*given[:3], None, None, *settings_))
+
+
+def test_arithmetic_is_counted_without_memory():
+    given = {key: value.to("meta") for key, value in tensors(random_arguments(padding=1)).items()}
+    with FlopCounterMode(display=False) as counter:
+        assert deform_conv3d(**given, padding=1).shape == (2, 6, 2, 4, 5)
+    assert counter.get_total_flops() == 2 * 2 * 40 * 27 * (6 * 4 + 8 * 4)
 
 
 @pytest.mark.filterwarnings("ignore")

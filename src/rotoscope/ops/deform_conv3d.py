@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from rotoscope.ops.conv_geometry import Triple, grids, output_size, triple
 from rotoscope.ops.products import times_transposed
@@ -309,6 +310,15 @@ def _(
 ) -> Tensor:
     shape = (x.shape[0], weight.shape[0], *offset.shape[2:])
     return _empty(shape, x, torch.promote_types(x.dtype, weight.dtype))
+
+
+@register_flop_formula(torch.ops.rotoscope.deform_conv3d)
+def _flops(
+    x: torch.Size, offset: torch.Size, weight: torch.Size, *_: object, out_shape: torch.Size, **__: object
+) -> int:
+    """Twice the multiply-adds of the products and of the eight corners of every value read."""
+    places = out_shape[0] * out_shape[2:].numel()
+    return 2 * places * weight[2:].numel() * (weight[0] * weight[1] + 8 * x[1])
 
 
 @torch.library.custom_op("rotoscope::deform_conv3d_backward", mutates_args=())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rotoscope.errors import WeightsError
 from rotoscope.models.clip_session import declare
@@ -12,6 +15,7 @@ from rotoscope.models.d2conv3d import published
 from rotoscope.models.d2conv3d.network import NETWORKS
 from rotoscope.models.d2conv3d.options import GapOptions
 from rotoscope.models.d2conv3d.session import D2Session
+from rotoscope.models.encoder_files import csn152_names, encoder_state
 from rotoscope.types import VideoInfo
 
 
@@ -23,6 +27,16 @@ def _published(network: str) -> PublishedNetwork:
     if network not in NETWORKS:
         raise WeightsError(f"d2conv3d has no published network {network!r}; known are {', '.join(NETWORKS)}")
     return PublishedNetwork(network, published.TABLE, published.CONSTANTS)
+
+
+def _encoder_weights(arrays: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]] | None:
+    """Weights of the encoder from an ir-CSN-152 classifier; its batch norms are frozen as they stand there."""
+    name_of = csn152_names(arrays)
+    if name_of is None:
+        return None
+    with torch.device("meta"):
+        encoder = NETWORKS["xyz"]().get_submodule("encoder")
+    return "xyz", encoder_state(encoder, arrays, name_of, "ir-CSN-152")
 
 
 SYSTEM = System(
@@ -37,4 +51,5 @@ SYSTEM = System(
     identify=published.identify,
     tidy=published.tidy,
     published=_published,
+    encoder_weights=_encoder_weights,
 )
