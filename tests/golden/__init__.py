@@ -25,8 +25,14 @@ def files(system: str) -> dict[str, Path]:
 
 
 def cases(system: str, kind: str) -> list[dict]:
-    content = json.loads((HERE / system / "cases.json").read_text())
+    content = read(system, "cases.json")
     return [case for case in content["cases"] if case["kind"] == kind]
+
+
+def read(system: str, name: str) -> dict:
+    """A table of a system, kept as it is or packed."""
+    packed = HERE / system / f"{name}.gz"
+    return json.loads(gzip.decompress(packed.read_bytes()) if packed.exists() else (HERE / system / name).read_text())
 
 
 def arrays(system: str, case: dict) -> dict[str, np.ndarray]:
@@ -39,7 +45,7 @@ def arrays(system: str, case: dict) -> dict[str, np.ndarray]:
 
 
 def manifest(system: str) -> dict:
-    return json.loads(gzip.decompress((HERE / system / "manifest.json.gz").read_bytes()))
+    return read(system, "manifest.json")
 
 
 def state(system: str, network: str) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.model import Model
-from rotoscope.models.three_dc_seg.options import ClipOptions
+from rotoscope.models.clip_options import ClipOptions
 from rotoscope.models.three_dc_seg.system import SYSTEM
 from tests.video.clips import encode
 

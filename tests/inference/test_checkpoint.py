@@ -207,13 +207,14 @@ def test_a_checkpoint_with_missing_keys_or_other_shapes(tmp_path, published):
         assert "c.pth" in str(caught.value)
 
 
-def test_the_classifier_gives_every_tensor_of_the_encoder(tmp_path):
+@pytest.mark.parametrize("name", ["3dc-seg", "d2conv3d"])
+def test_the_classifier_gives_every_tensor_of_the_encoder(tmp_path, name):
     names = json.loads((golden.HERE / "3dc-seg" / "caffe2_blobs.json").read_text())["map"]
     arrays = recipe.fill_state_dict(golden.manifest("3dc-seg")["networks"]["backbone_ir_csn_152"]["keys"])
     blobs = {names[key]: value for key, value in arrays.items() if key in names}
     path = tmp_path / "irCSN_152.pkl"
     path.write_bytes(pickle.dumps({"blobs": {**blobs, "lr": np.float32(0.1)}}, 2))
-    state, card, report = convert(path, "3dc-seg")
+    state, card, report = convert(path, name)
     assert (card.kind, report) == ("encoder", None)
     own = {key for key in arrays if not key.startswith("fc.")}
     assert set(state) == own
@@ -222,7 +223,7 @@ def test_the_classifier_gives_every_tensor_of_the_encoder(tmp_path):
     del blobs[names["layer3.7.conv2.weight"]]
     path.write_bytes(pickle.dumps({"blobs": blobs}, 2))
     with pytest.raises(WeightsError, match="lacks"):
-        convert(path, "3dc-seg")
+        convert(path, name)
 
 
 def test_a_classifier_of_r2plus1d_gives_every_tensor_of_its_encoder(tmp_path):

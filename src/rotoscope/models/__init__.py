@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg", "stm")
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm")
 
 
 def system(name: str) -> System[Any]:
@@ -22,6 +22,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.three_dc_seg.system import SYSTEM
 
         return SYSTEM
+    if name == "d2conv3d":
+        from rotoscope.models.d2conv3d.system import SYSTEM as D2CONV3D
+
+        return D2CONV3D
     if name == "stm":
         from rotoscope.models.stm.system import SYSTEM as STM
 
@@ -39,6 +43,10 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.three_dc_seg.training import TRAINABLE
 
         return TRAINABLE
+    if name == "d2conv3d":
+        from rotoscope.models.d2conv3d.training import TRAINABLE as D2CONV3D
+
+        return D2CONV3D
     if name == "stm":
         from rotoscope.models.stm.training import TRAINABLE as STM
 

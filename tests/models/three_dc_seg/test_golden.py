@@ -9,11 +9,11 @@ import torch
 from rotoscope.inference.loading import from_published, report_of
 from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
+from rotoscope.models.clip_options import ClipOptions
+from rotoscope.models.clip_windows import clip_indices
 from rotoscope.models.three_dc_seg.losses import LossOptions, clip_iou, foreground_loss
-from rotoscope.models.three_dc_seg.options import ClipOptions
-from rotoscope.models.three_dc_seg.session import ClipSession
+from rotoscope.models.three_dc_seg.session import ThreeDCSession
 from rotoscope.models.three_dc_seg.training import freeze_batch_norm_affine
-from rotoscope.models.three_dc_seg.windows import clip_indices
 from rotoscope.ops.resize import SizeRule, padding_to
 from rotoscope.types import Frame, VideoInfo
 from tests import golden
@@ -169,7 +169,7 @@ def test_whole_video(case):
         assert np.mean(np.stack(masks) != wanted) <= 0.002
 
 
-class RecordingSession(ClipSession):
+class RecordingSession(ThreeDCSession):
     """Keeps each frame's mean probability at the network's size."""
 
     def __init__(self, module, info, options, means):

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotoscope.errors import OptionError
-from rotoscope.models.three_dc_seg.options import ClipOptions
-from rotoscope.models.three_dc_seg.windows import ClipWindows, clip_indices
+from rotoscope.models.clip_options import ClipOptions
+from rotoscope.models.clip_windows import ClipWindows, clip_indices
 
 lengths = st.integers(1, 12).flatmap(lambda length: st.tuples(st.just(length), st.integers(0, length - 1)))
 

@@ -1,4 +1,4 @@
-"""The authors' 3DC-Seg checkpoints, key by key, and the Caffe2 classifier that initialises their encoder.
+"""The authors' 3DC-Seg checkpoints, key by key.
 
 A checkpoint is {"model": state dict, ...}; it holds every encoder tensor twice (`encoder.<x>` and
 `encoder.resnet.<x>`), and, when it was saved from the older classes, a dead 2D ResNet and a dead second decoder. All
@@ -165,37 +165,3 @@ def _identify_refinement(state: Mapping[str, Tensor]) -> str:
 def torchvision_key(key: str) -> str:
     """The name that R(2+1)D's classifier gives to the encoder's tensor `key`: its stem is called otherwise."""
     return "stem." + key.removeprefix("conv1.") if key.startswith("conv1.") else key
-
-
-def caffe2_blob(key: str, layers: tuple[int, ...] = (3, 8, 36, 3)) -> str:
-    """The blob of the VMZ ir-CSN file that holds the classifier's tensor `key`.
-
-    Args:
-        key: for example "layer2.0.bn3.running_var".
-        layers: bottlenecks per layer, (3, 8, 36, 3) for 152 layers.
-
-    Raises:
-        WeightsError: the classifier has no such tensor.
-    """
-    kinds = {"weight": "s", "bias": "b", "running_mean": "rm", "running_var": "riv"}
-    parts = key.split(".")
-    leaf = parts[-1]
-    if parts[0] == "fc":
-        return f"last_out_L400_{leaf[0]}"
-    if parts[0] == "conv1":
-        return "conv1_w"
-    if parts[0] == "bn1":
-        return f"conv1_spatbn_relu_{kinds[leaf]}"
-    if not parts[0].startswith("layer") or len(parts) < 4:
-        raise WeightsError(f"the ir-CSN classifier has no tensor {key!r}")
-    block = sum(layers[: int(parts[0][5:]) - 1]) + int(parts[1])
-    if parts[2] == "downsample":
-        part = f"shortcut_projection_{block}"
-        return f"{part}_w" if parts[3] == "0" else f"{part}_spatbn_{kinds[leaf]}"
-    # Caffe2 counts the convolutions of a block 1, 3, 4: the number 2 is the ReLU-less pair of ip-CSN.
-    number = {"1": 1, "2": 3, "3": 4}[parts[2][-1]]
-    return (
-        f"comp_{block}_conv_{number}_w"
-        if parts[2].startswith("conv")
-        else f"comp_{block}_spatbn_{number}_{kinds[leaf]}"
-    )

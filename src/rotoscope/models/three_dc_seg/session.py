@@ -1,220 +1,26 @@
-"""3DC-Seg on a video, frame by frame: clips as they fill, probabilities averaged, masks when they are final.
-
-What is kept at once: the frames of the clips at work at the network's size and one probability map for each of them,
-whatever the length of the video.
-"""
+"""3DC-Seg on a video: the probabilities of overlapping clips are averaged (BMVC 2020, section 3.4)."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from rotoscope.errors import OptionError
-from rotoscope.masks.run_length import encode
-from rotoscope.models.three_dc_seg.options import ClipOptions
-from rotoscope.models.three_dc_seg.windows import ClipWindows
-from rotoscope.ops.resize import SizeRule, padding_to, resize_mask, resize_picture
-from rotoscope.ops.threads import single_core_pool
-from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
-
-LABEL = "foreground"
+from rotoscope.models.clip_session import ClipSession
 
 
-def declare(options: ClipOptions) -> Declaration:
-    """What 3DC-Seg says of itself under these options."""
-    windows = ClipWindows(options.clip, options.shared, options.last_clip)
-    look_ahead = windows.look_ahead + (options.parallel - 1) * windows.stride
-    return Declaration(
-        task="foreground",
-        look_ahead=look_ahead,
-        prompts="none",
-        memory="the frames of the clips at work at the network's size, and a probability map for each",
-        frames_held=look_ahead + 1,
-    )
+class ThreeDCSession(ClipSession):
+    """One video going through 3DC-Seg; see `ClipSession`."""
 
+    system = "3dc-seg"
+    threshold = 0.5
+    fill = "first"
 
-@dataclass(slots=True)
-class _Held:
-    """One frame that is not final yet.
+    @staticmethod
+    def evidence(logits: Tensor) -> Tensor:
+        """(2, T, h, w) -> (T, h, w), the softmax of two channels, the second being the foreground."""
+        return torch.sigmoid(logits[1] - logits[0])
 
-    Attributes:
-        frame: without its picture.
-        pixels: (3, h, w) uint8, resized and padded, channels-last in memory.
-        total: (h, w) float32 sum of foreground probabilities, without the padding.
-        count: how many were summed.
-    """
-
-    index: int
-    timestamp: float
-    size: tuple[int, int]
-    name: str | None
-    pixels: Tensor
-    total: Tensor | None = None
-    count: int = 0
-
-
-class ClipSession:
-    """One video going through 3DC-Seg; see `rotoscope.types.Session`.
-
-    Args:
-        network: clip (1, 3, T, h, w) uint8 -> logits (1, 2, T, >= h, >= w).
-        info: of the video; its size decides the network's size.
-        options: see `ClipOptions`.
-        device: where the network is.
-    """
-
-    def __init__(self, network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> None:
-        self.network = network
-        self.options = options
-        self.device = device
-        self._rule = SizeRule.parse(options.size)
-        if min(info.size) < 1:
-            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
-        self._size = info.size
-        self._resized = self._rule.of(info.size)
-        self._padding = padding_to(self._resized, options.multiple)
-        self._windows = ClipWindows(options.clip, options.shared, options.last_clip)
-        self._held: dict[int, _Held] = {}
-        self._parallel = options.parallel if device.type == "cpu" else 1
-        self._at_work: deque[tuple[list[int], Future[Tensor]]] = deque()
-        self._next = 0
-        self._finished = False
-
-    def step(self, frame: Frame, prompt: Prompt | None = None) -> list[FrameResult]:
-        """Take the next frame; answer those that became final.
-
-        Raises:
-            OptionError: a prompt was given, the frame is out of order or of another size, or the session is over.
-        """
-        self._check(frame, prompt)
-        position = self._next
-        self._next += 1
-        self._held[position] = _Held(frame.index, frame.timestamp, frame.size, frame.name, self._pixels(frame.image))
-        clip = self._windows.push()
-        if clip is not None:
-            self._run(clip)
-        return self._final(self._windows.final_before)
-
-    def finish(self) -> list[FrameResult]:
-        """Run the clips that the end still needs and answer the rest."""
-        results: list[FrameResult] = []
-        if not self._finished:
-            self._finished = True
-            for clip in self._windows.finish():
-                self._run(clip)
-                if self.options.last_clip == "published":  # clips only move forward there
-                    results += self._final(clip[0])
-            self._take_due(0)
-            results += self._final(self._next)
-        return results
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for _, future in self._at_work:
-            future.cancel()
-        self._at_work.clear()
-        self._held.clear()
-        self._finished = True
-
-    def _check(self, frame: Frame, prompt: Prompt | None) -> None:
-        if prompt is not None:
-            raise OptionError("3dc-seg finds the foreground by itself and takes no masks; use a system that propagates")
-        if self._finished:
-            raise OptionError("the session is finished; open a new one for another video")
-        if frame.image.dtype != np.uint8 or frame.image.shape[2:] != (3,):
-            raise OptionError(
-                f"frame {frame.index} is {frame.image.dtype} of shape {frame.image.shape}; expected (H, W, 3) uint8 RGB"
-            )
-        if frame.size != self._size:
-            raise OptionError(
-                f"frame {frame.index} is {frame.size[1]}x{frame.size[0]}, the session was opened for "
-                f"{self._size[1]}x{self._size[0]}; resize the frames or open a session with their size"
-            )
-
-    def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
-        """(H, W, 3) uint8 -> (3, h, w) uint8, resized, zero-padded; the memory stays (h, w, 3)."""
-        top, bottom, left, right = self._padding
-        height, width = self._resized
-        padded = np.zeros((height + top + bottom, width + left + right, 3), np.uint8)
-        padded[top : top + height, left : left + width] = resize_picture(image, self._resized)
-        return torch.from_numpy(padded).permute(2, 0, 1)
-
-    def _run(self, clip: list[int]) -> None:
-        """Give a clip to the network; take in the results that are due, in order."""
-        pixels = torch.stack([self._held[index].pixels.permute(1, 2, 0) for index in clip])  # (T, h, w, 3) uint8
-        batch = pixels.to(self.device)[None].permute(0, 4, 1, 2, 3)  # (1, 3, T, h, w), channels-last
-        if self._parallel == 1:
-            self._take(clip, self._probability(batch))
-            return
-        self._at_work.append((clip, single_core_pool(self._parallel).submit(self._probability, batch)))
-        self._take_due(self._parallel - 1)
-
-    def _take_due(self, left: int) -> None:
-        """Wait for the oldest clips at work until at most `left` are."""
-        while len(self._at_work) > left:
-            clip, future = self._at_work.popleft()
-            self._take(clip, future.result())
-
-    @torch.inference_mode()
-    def _probability(self, batch: Tensor) -> Tensor:
-        """(1, 3, T, h, w) uint8 with padding -> (T, h, w) foreground probability without, float32."""
-        logits = self.network(batch)
-        top, _, left, _ = self._padding
-        height, width = self._resized
-        logits = logits[0, :, :, top : top + height, left : left + width].float()
-        return torch.sigmoid(logits[1] - logits[0])  # the softmax of two channels
-
-    @torch.inference_mode()
-    def _take(self, clip: list[int], probability: Tensor) -> None:
-        """Add the probability of every place of the clip to its frame; repeated frames count as often."""
-        for place, index in enumerate(clip):
-            held = self._held[index]
-            held.total = probability[place].clone() if held.total is None else held.total.add_(probability[place])
-            held.count += 1
-
-    def _final(self, before: int) -> list[FrameResult]:
-        before = min([before, *(min(clip) for clip, _ in self._at_work)])
-        ready = [position for position in self._held if position < before]
-        return [self._result(self._held.pop(position)) for position in ready]
-
-    @torch.inference_mode()
-    def _result(self, held: _Held) -> FrameResult:
-        if held.total is None:
-            raise AssertionError("a frame became final without a prediction")
-        mean = held.total / held.count  # (h, w)
-        smooth = _enlarged(mean, held.size) if self.options.edges == "smooth" or self.options.soft else None
-        if self.options.edges == "smooth" and smooth is not None:
-            mask: NDArray[np.bool_] = (smooth > 0.5).cpu().numpy()
-        else:
-            mask = resize_mask((mean > 0.5).cpu().numpy(), held.size)
-        objects: tuple[ObjectMask, ...] = ()
-        if mask.any():
-            score = float(mean[mean > 0.5].mean()) if bool((mean > 0.5).any()) else 0.5
-            objects = (ObjectMask(1, encode(mask), min(1.0, score), LABEL),)
-        soft = None
-        if self.options.soft and smooth is not None:
-            soft = smooth.mul(255).round_().to(torch.uint8).cpu().numpy()
-        return FrameResult(held.index, held.timestamp, held.size, objects, held.name, soft)
-
-
-def _enlarged(probability: Tensor, size: tuple[int, int]) -> Tensor:
-    """(h, w) -> (H, W), bilinear, pixel centres; antialiased where it shrinks."""
-    if probability.shape == size:
-        return probability
-    shrinks = size[0] < probability.shape[0]
-    return functional.interpolate(
-        probability[None, None], size=size, mode="bilinear", align_corners=False, antialias=shrinks
-    )[0, 0]
+    @staticmethod
+    def probability(mean: Tensor) -> Tensor:
+        """(h, w) -> (h, w), as it is."""
+        return mean

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import WeightsError
+from rotoscope.models.clip_options import ClipOptions
+from rotoscope.models.clip_session import declare
 from rotoscope.models.contract import PublishedNetwork, System
+from rotoscope.models.encoder_files import csn152_names, encoder_state
 from rotoscope.models.three_dc_seg import published
 from rotoscope.models.three_dc_seg.network import NETWORKS
-from rotoscope.models.three_dc_seg.options import ClipOptions
-from rotoscope.models.three_dc_seg.session import ClipSession, declare
+from rotoscope.models.three_dc_seg.session import ThreeDCSession
 from rotoscope.types import VideoInfo
 
 
-def _session(network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> ClipSession:
-    return ClipSession(network, info, options, device)
+def _session(network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> ThreeDCSession:
+    return ThreeDCSession(network, info, options, device)
 
 
 def _published(network: str) -> PublishedNetwork:
@@ -35,31 +36,16 @@ def _encoder_weights(arrays: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]]
 
     Read are ir-CSN-152 as VMZ's Caffe2 blobs or as a converted state dict, and R(2+1)D-34 in torchvision's layout.
     """
-    name_of: Callable[[str], str]
-    if "conv1_spatbn_relu_s" in arrays:
-        network, title, name_of = "csn_gc3d", "ir-CSN-152", published.caffe2_blob
-    elif "layer4.2.bn3.running_var" in arrays and "conv1.weight" in arrays:
-        network, title, name_of = "csn_gc3d", "ir-CSN-152", str
+    name_of = csn152_names(arrays)
+    if name_of is not None:
+        network, title = "csn_gc3d", "ir-CSN-152"
     elif "stem.0.weight" in arrays and "layer4.2.conv2.0.3.weight" in arrays:
         network, title, name_of = "r2plus1d34_gc3d", "R(2+1)D-34", published.torchvision_key
     else:
         return None
     with torch.device("meta"):
-        own = NETWORKS[network]().get_submodule("encoder").state_dict()
-    wanted = {key: value.shape for key, value in own.items() if not key.startswith(("pixels.", "guidance."))}
-    weights = {}
-    for key, shape in wanted.items():
-        if key.endswith("num_batches_tracked"):
-            weights[key] = torch.zeros((), dtype=torch.int64)
-            continue
-        name = name_of(key)
-        if name not in arrays:
-            raise WeightsError(f"the classifier file lacks {name}; is it an {title}?")
-        value = torch.as_tensor(np.asarray(arrays[name]))
-        if value.shape != shape:
-            raise WeightsError(f"{name} has shape {tuple(value.shape)}, {title} needs {tuple(shape)}")
-        weights[key] = value
-    return network, weights
+        encoder = NETWORKS[network]().get_submodule("encoder")
+    return network, encoder_state(encoder, arrays, name_of, title)
 
 
 SYSTEM = System(

@@ -1,4 +1,4 @@
-"""What joins encoder and decoder at the coarsest map (BMVC 2020, section 3.2 and the bridge rows of Table 4)."""
+"""What joins encoder and decoder at the coarsest map (3DC-Seg, BMVC 2020, section 3.2, bridge rows of Table 4)."""
 
 from __future__ import annotations
 

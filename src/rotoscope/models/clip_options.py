@@ -1,4 +1,4 @@
-"""How 3DC-Seg is run on a video; frozen, from defaults, a weights file's card, the command line."""
+"""How a system of clips is run on a video; frozen, from defaults, a weights file's card, the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rotoscope.ops.resize import SizeRule
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """Inference options; the defaults are those of the published DAVIS results.
+    """Inference options; the defaults are those of 3DC-Seg's published DAVIS results.
 
     Attributes:
         clip: frames a clip, T_c.
@@ -47,7 +47,7 @@ class ClipOptions:
             raise OptionError(f"frames are padded to multiples of 1 or more, not {self.multiple}")
         if self.clip < 1:
             raise OptionError(f"a clip has at least 1 frame, not {self.clip}")
-        if not self.dense and not 0 <= self.overlap < self.clip:
+        if not 0 <= self.shared < self.clip:
             limit = f"0..{self.clip - 1} for clips of {self.clip} frames"
             raise OptionError(f"overlap {self.overlap} must lie in {limit}; give both so that they fit")
         if self.parallel < 1:
