@@ -136,9 +136,9 @@ def test_lovasz_hinge_is_its_definition(share):
 def test_float32_follows_long_clips():
     count, foreground = 2_000_000, 1000
     truth = torch.arange(count)[None] < foreground
-    scores = torch.linspace(0.9, -0.9, count)[
-        None
-    ].requires_grad_()  # the foreground is found: its errors are the least
+    scores = torch.linspace(0.9, -0.9, count)[None]
+    scores[:, :foreground] = 0.95  # found: its errors are the least
+    scores.requires_grad_()
     lovasz_hinge(scores, truth).backward()
     place = torch.arange(count - foreground, dtype=torch.float64)  # of the background in the order of its errors
     steps = foreground / (foreground + place) / (foreground + place + 1)
