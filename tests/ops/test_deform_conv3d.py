@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_without_offsets_it_is_the_convolution(path, kind):
 def gradients(arguments, **how):
     given = {key: value.clone().requires_grad_() for key, value in tensors(arguments).items()}
     output = deform_conv3d(**{**arguments, **given}, **how)
-    output.backward(torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape))
+    output.backward(torch.linspace(-1, 1, output.numel()).view(output.shape).to(output))
     return {"output": output.detach(), **{key: value.grad for key, value in given.items()}}
 
 
@@ -264,6 +265,22 @@ def test_the_operator_is_registered_as_torch_wants():
     settings_ = ([1, 1, 1], [1, 1, 1], [1, 1, 1], 1, 1, True, 0)
     torch.library.opcheck(module._forward, (*given, *settings_))
     torch.library.opcheck(module._forward, (*given[:3], None, None, *settings_))
+    x, offset, weight, _, modulation = (value.detach() for value in given)
+    for needs in ([True] * 4, [False, True, False, True], [True, False, True, False]):
+        grad = torch.randn(1, 2, 2, 3, 3, dtype=torch.float64)
+        torch.library.opcheck(module._backward, (grad, x, offset, weight, modulation, *settings_, needs))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_gpu_gives_the_same(kind):
+    arguments = random_arguments(2, 8, 4, (3, 5, 6), groups=2, offset_groups=4, padding=1)
+    given = {key: value.to(kind) if isinstance(value, torch.Tensor) else value for key, value in arguments.items()}
+    moved = {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in given.items()}
+    expected = gradients(given)
+    for name, value in gradients(moved).items():
+        limit = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 2e-2}[kind]
+        torch.testing.assert_close(value.cpu(), expected[name], rtol=limit, atol=limit, msg=name)
 
 
 def test_arithmetic_is_counted_without_memory():
@@ -273,16 +290,21 @@ def test_arithmetic_is_counted_without_memory():
     assert counter.get_total_flops() == 2 * 2 * 40 * 27 * (6 * 4 + 8 * 4)
 
 
+BACKENDS = ["aot_eager", *(["inductor"] if shutil.which("g++") else [])]
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_compiled_gives_the_same():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_gives_the_same(backend):
     arguments = random_arguments(1, 4, 4, padding=1)
-    compiled = torch.compile(deform_conv3d, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(deform_conv3d, fullgraph=True, backend=backend)
     given = {key: value.clone().requires_grad_() for key, value in tensors(arguments).items()}
     output = compiled(**{**arguments, **given})
-    output.backward(torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape))
+    output.backward(torch.linspace(-1, 1, output.numel()).view(output.shape).to(output))
     expected = gradients(arguments)
     assert torch.equal(output, expected["output"])
-    assert torch.equal(given["offset"].grad, expected["offset"])
+    for name, value in given.items():
+        torch.testing.assert_close(value.grad, expected[name], rtol=1e-12, atol=1e-12, msg=name)
 
 
 @pytest.mark.parametrize("path", PATHS)

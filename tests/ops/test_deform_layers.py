@@ -1,5 +1,7 @@
 """Layers that move a kernel's points: golden cases of offsets and of every version; replacing convolutions."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -127,6 +129,22 @@ def test_half_precision_forms_offsets_in_float32():
     x = torch.randn(1, 8, 2, 4, 5).bfloat16()
     assert layer.sampling(x)[0].dtype == torch.float32
     assert layer(x).dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_and_mixed_precision():
+    torch.manual_seed(0)
+    layer = DeformableConv3d(nn.Conv3d(8, 6, 3, padding=1))
+    nn.init.normal_(layer.deform_params.weight, 0, 0.1)
+    x = torch.randn(1, 8, 3, 5, 6)
+    compiled = torch.compile(layer, fullgraph=True)
+    torch.testing.assert_close(compiled(x), layer(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = layer(x)
+        torch.testing.assert_close(compiled(x), mixed, rtol=0.02, atol=0.02)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, layer(x), rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ Path = Literal["auto", "plain", "fast"]
 Part = tuple[int, slice]  # a batch entry and some of its output places
 _FORWARD_BYTES = 8 << 20  # of the columns of one chunk
 _BACKWARD_BYTES = 24 << 20  # more, since each chunk adds to all gradients of the weights
+_WIDER = 16  # times as much where it is not a cache that the columns should fit in
 
 
 def deform_conv3d(
@@ -212,7 +213,8 @@ def _plan(
     kind = torch.float64 if any(t.dtype == torch.float64 for t in given) else torch.float32
     batch, points, places = x.shape[0], weight[0, 0].numel(), offset.shape[2:].numel()
     if chunk < 0:
-        chunk = max(16, -chunk // (points * x.shape[1] * kind.itemsize))
+        room = -chunk * (1 if x.device.type == "cpu" else _WIDER)
+        chunk = max(16, room // (points * x.shape[1] * kind.itemsize))
     chunk = min(chunk, places)
     base, point = grids(offset.shape[2:], weight.shape[2:], *geometry, x.device)
     kernel = weight.to(kind).reshape(groups, weight.shape[0] // groups, weight.shape[1], points)  # (g, O / g, C / g, K)
@@ -438,7 +440,7 @@ class _Totals:
             found[1] = self.offset.view(offset.shape).to(offset.dtype)
         if self.wants_kernel:
             split = _sum(self.kernels, plan.kernel).view(*plan.kernel.shape[:2], plan.point.shape[1], weight.shape[1])
-            found[2] = split.transpose(2, 3).reshape(weight.shape).to(weight.dtype)
+            found[2] = split.transpose(2, 3).reshape(weight.shape).to(weight.dtype).contiguous()
         if self.modulation is not None and modulation is not None:
             found[3] = self.modulation.view(modulation.shape).to(modulation.dtype)
         return found[0], found[1], found[2], found[3]

@@ -114,18 +114,15 @@ def dots(table: Tensor, rows: Tensor, grad: Tensor, fast: bool) -> Tensor:
 
 
 def scatter(total: Tensor, rows: Tensor, weights: Tensor, grad: Tensor, fast: bool) -> None:
-    """The adjoint of `gather`, added to `total`: (R + 1, C), (8, M), (8, M), (M, C); the last row is left as it is."""
-    zero = total.shape[0] - 1
+    """The adjoint of `gather`, added to `total`: (R + 1, C), (8, M), (8, M), (M, C); the last row is void."""
     if not fast:
         for corner in range(8):
-            inside = rows[corner] != zero
-            scale = torch.where(inside, weights[corner], 0)
-            part = torch.where(inside[:, None], grad * scale[:, None], 0)
-            total.index_add_(0, rows[corner], part)
+            total.index_add_(0, rows[corner], grad * weights[corner, :, None])
         return
     count = rows.shape[1]
     ordered, source = rows.reshape(-1).sort()  # (8 M,)
-    used = int(torch.searchsorted(ordered, zero))
+    # what lies outside comes last and is left out
+    used = int(torch.searchsorted(ordered, total.shape[0] - 1))
     ordered, source = ordered[:used], source[:used]
     if not used:
         return

@@ -134,11 +134,15 @@ def test_lovasz_hinge_is_its_definition(share):
 
 
 def test_float32_follows_long_clips():
-    truth = torch.zeros(1, 4_000_000)
-    truth[:, :1000] = 1
-    scores = torch.linspace(-0.9, 0.9, 4_000_000)[None]
-    exact = lovasz_hinge(scores.double(), truth)
-    assert float(lovasz_hinge(scores, truth)) == pytest.approx(float(exact), rel=1e-4)
+    count, foreground = 2_000_000, 1000
+    truth = torch.arange(count)[None] < foreground
+    scores = torch.linspace(0.9, -0.9, count)[None]
+    scores[:, :foreground] = 0.95  # found: its errors are the least
+    scores.requires_grad_()
+    lovasz_hinge(scores, truth).backward()
+    place = torch.arange(count - foreground, dtype=torch.float64)  # of the background in the order of its errors
+    steps = foreground / (foreground + place) / (foreground + place + 1)
+    torch.testing.assert_close(scores.grad[0, foreground:].double(), steps, rtol=1e-4, atol=0)
 
 
 class Bright(torch.nn.Module):
