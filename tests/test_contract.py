@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import rotoscope
+from rotoscope.backbones.csn import CSN, FrozenBatchNorm3d
 from rotoscope.data.synthetic import moving_disc_clip
 from rotoscope.errors import OptionError, RotoscopeError, VideoError
 from rotoscope.inference.checkpoint import Card
@@ -15,11 +16,21 @@ from rotoscope.inference.model import Model
 from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
 from rotoscope.models import SYSTEM_NAMES, system
+from rotoscope.models.d2conv3d.network import REPLACED, D2Network, Decoder
 from rotoscope.models.stm.network import STM
+from rotoscope.ops.deform_layers import D2CONV3D, DeformableConv3d, Deformation
 from rotoscope.types import Frame, Prompt, VideoInfo
 
 MODELS = sorted(bundled())
-SMALL = {"stm": lambda: STM((1, 1, 1), width=8, key=8, value=16, decoder=8)}
+
+
+def small_d2conv3d():
+    network = D2Network(CSN((1, 1, 1, 1), guidance=False, norm=FrozenBatchNorm3d), Decoder(CSN.channels, 8))
+    DeformableConv3d.replace_in(network.decoder, REPLACED, Deformation(D2CONV3D))
+    return network
+
+
+SMALL = {"d2conv3d": small_d2conv3d, "stm": lambda: STM((1, 1, 1), width=8, key=8, value=16, decoder=8)}
 
 
 @pytest.fixture(scope="module", params=[*MODELS, *SMALL])
