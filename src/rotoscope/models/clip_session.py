@@ -24,6 +24,7 @@ from rotoscope.errors import OptionError
 from rotoscope.masks.run_length import encode
 from rotoscope.models.clip_options import ClipOptions
 from rotoscope.models.clip_windows import ClipWindows, Fill
+from rotoscope.models.frame_check import check_frame
 from rotoscope.ops.resize import SizeRule, padding_to, resize_mask, resize_picture
 from rotoscope.ops.threads import single_core_pool
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
@@ -153,17 +154,7 @@ class ClipSession:
             raise OptionError(
                 f"{self.system} finds the foreground by itself and takes no masks; use a system that propagates"
             )
-        if self._finished:
-            raise OptionError("the session is finished; open a new one for another video")
-        if frame.image.dtype != np.uint8 or frame.image.shape[2:] != (3,):
-            raise OptionError(
-                f"frame {frame.index} is {frame.image.dtype} of shape {frame.image.shape}; expected (H, W, 3) uint8 RGB"
-            )
-        if frame.size != self._size:
-            raise OptionError(
-                f"frame {frame.index} is {frame.size[1]}x{frame.size[0]}, the session was opened for "
-                f"{self._size[1]}x{self._size[0]}; resize the frames or open a session with their size"
-            )
+        check_frame(frame, self._size, self._finished)
 
     def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
         """(H, W, 3) uint8 -> (3, h, w) uint8, resized, zero-padded; the memory stays (h, w, 3)."""

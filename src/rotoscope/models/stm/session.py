@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.run_length import encode
+from rotoscope.models.frame_check import check_frame
 from rotoscope.models.stm.network import STM
 from rotoscope.models.stm.options import MemoryOptions
 from rotoscope.models.stm.tracker import Tracker
@@ -69,7 +70,7 @@ class MemorySession:
             OptionError: the prompt is of another frame, removes what is not followed, or the session is over; the
                 frame is of another size.
         """
-        self._check(frame)
+        check_frame(frame, self._size, self._finished)
         if prompt is not None:
             _check_prompt(prompt, frame, self.tracker.ids)
             self.tracker.remove(tuple(dict.fromkeys(prompt.remove)))
@@ -91,19 +92,6 @@ class MemorySession:
     ) -> None:
         self.tracker.forget()
         self._finished = True
-
-    def _check(self, frame: Frame) -> None:
-        if self._finished:
-            raise OptionError("the session is finished; open a new one for another video")
-        if frame.image.dtype != np.uint8 or frame.image.shape[2:] != (3,):
-            raise OptionError(
-                f"frame {frame.index} is {frame.image.dtype} of shape {frame.image.shape}; expected (H, W, 3) uint8 RGB"
-            )
-        if frame.size != self._size:
-            raise OptionError(
-                f"frame {frame.index} is {frame.size[1]}x{frame.size[0]}, the session was opened for "
-                f"{self._size[1]}x{self._size[0]}; resize the frames or open a session with their size"
-            )
 
     def _shrunk(self, mask: NDArray[np.bool_]) -> Tensor:
         """(H, W) bool -> (h, w) float in [0, 1]; what is smaller than a pixel there becomes a whole one."""
