@@ -53,3 +53,19 @@ def test_shared_skips_give_what_repeated_ones_give():
     once = decoder(x, r3, r2)
     assert once.shape == (3, 2, 32, 48)
     torch.testing.assert_close(once, decoder(x, r3.expand(3, -1, -1, -1), r2.expand(3, -1, -1, -1)))
+
+
+def test_resnext_101_has_its_published_shapes():
+    with torch.device("meta"):
+        keys = ResNet((3, 4, 23, 3), inner_width=256, groups=64).state_dict()
+    assert keys["layer1.0.conv1.weight"].shape == (256, 64, 1, 1)
+    assert keys["layer1.0.conv2.weight"].shape == (256, 4, 3, 3)
+    assert keys["layer4.2.conv2.weight"].shape == (2048, 32, 3, 3)
+    assert keys["layer4.2.conv3.weight"].shape == (2048, 2048, 1, 1)
+
+
+def test_the_stride_lies_where_it_is_asked_for():
+    for stride_on, strides in (("3x3", ((1, 1), (2, 2))), ("1x1", ((2, 2), (1, 1)))):
+        block = ResNet((1, 1), width=4, stride_on=stride_on).layer2[0]
+        assert (block.conv1.stride, block.conv2.stride) == strides
+        assert block.downsample[0].stride == (2, 2)
