@@ -59,10 +59,10 @@ def start_from(network: nn.Module, system: str, name: str, start: str, root: Pat
 
 
 def _picture_weights(network: nn.Module, name: str, path: Path) -> str:
-    encoder = network.get_submodule("encoder")
-    load = getattr(encoder, "load_picture_weights", None)
+    own = getattr(network, "load_picture_weights", None)
+    load = own or getattr(getattr(network, "encoder", None), "load_picture_weights", None)
     if load is None:
-        raise WeightsError(f"{path} holds weights of a picture network; the encoder of {name} takes none")
+        raise WeightsError(f"{path} holds weights of a picture network; {name} takes none")
     try:
         with path.open("rb") as file:
             stored = np.load(file)

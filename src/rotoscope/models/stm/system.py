@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.stm import published
+from rotoscope.models.stm.mobile import MobileSTM
 from rotoscope.models.stm.network import NETWORKS, STM
 from rotoscope.models.stm.options import MemoryOptions
 from rotoscope.models.stm.session import MemorySession, declare
@@ -31,7 +32,7 @@ SYSTEM = System(
     title="follows given objects by reading a memory of earlier frames",
     paper="Oh et al., Video Object Segmentation using Space-Time Memory Networks, ICCV 2019",
     task="propagate",
-    networks=NETWORKS,
+    networks={**NETWORKS, "mobile": MobileSTM},
     options=MemoryOptions,
     declare=declare,
     session=_session,
