@@ -36,6 +36,9 @@ class MobileSTM(STM):
         decoder: width of the decoder.
     """
 
+    memory_encoder: MobileNet2  # type: ignore[assignment]
+    query_encoder: MobileNet2  # type: ignore[assignment]
+
     def __init__(self, key: int = 64, value: int = 128, decoder: int = 64) -> None:
         nn.Module.__init__(self)
         self.memory_encoder = MobileNet2(3 + _CARRIED, dilated=True, head=True)
