@@ -72,6 +72,7 @@ class VideoData:
         even: every sequence counts alike, however long it is.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
+        changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
     """
 
@@ -88,6 +89,7 @@ class VideoData:
     flip: float = 0.5
     reverse: float = 0.5
     tone: float = 0.15
+    changes: float = 0.0
     repair: bool = False
 
 

@@ -11,6 +11,7 @@ from rotoscope.data import davis, fbms, folder, visal, youtube_vos
 from rotoscope.data.batches import Mixture
 from rotoscope.data.clips import Augmentation, ReleasedCrop
 from rotoscope.data.coco import Coco
+from rotoscope.data.frame_changes import FrameChanges
 from rotoscope.data.rendered import RenderedClips
 from rotoscope.data.sequences import VideoSequence
 from rotoscope.data.sources import (
@@ -59,7 +60,8 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     if table.crop == "released":
         cutting: Augmentation | ReleasedCrop = ReleasedCrop(clips.size, table.repair)
     else:
-        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone)
+        changes = FrameChanges(table.changes) if table.changes else None
+        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone, changes)
     found = _all_sequences(table.sets, root)
     reaches = [table.spans]
     if table.growing:
