@@ -262,7 +262,7 @@ def test_inference_mode_and_threads():
 def test_the_operator_is_registered_as_torch_wants():
     arguments = random_arguments(1, 2, 2, (2, 3, 3), padding=1)
     given = [value.requires_grad_() for value in tensors(arguments).values()]
-    settings_ = ([1, 1, 1], [1, 1, 1], [1, 1, 1], 1, 1, True, 0)
+    settings_ = ([1] * 11, "fast", 0)
     torch.library.opcheck(module._forward, (*given, *settings_))
     torch.library.opcheck(module._forward, (*given[:3], None, None, *settings_))
     x, offset, weight, _, modulation = (value.detach() for value in given)
@@ -378,7 +378,7 @@ def test_memory_is_bounded():
         ({"stride": 0}, "expected at least 1"),
         ({"stride": (1, 1)}, "one number or three"),
         ({"offset": torch.zeros(2, 81, 2, 4, 5, dtype=torch.int64)}, "expected floats"),
-        ({"path": "quick"}, "expected auto, plain or fast"),
+        ({"path": "quick"}, "expected auto, plain, fast or triton"),
         ({"chunk": -1}, "0 or more"),
     ],
 )
