@@ -58,10 +58,10 @@ class Tiles(NamedTuple):
 _TABLE = {
     ("convolve", True): Tiles(64, 256, 32, 8, 2),
     ("convolve", False): Tiles(64, 128, 32, 8, 1),
-    ("scatter", True): Tiles(64, 64, 64, 8, 2),
+    ("scatter", True): Tiles(64, 128, 32, 8, 2),
     ("scatter", False): Tiles(64, 32, 32, 8, 1),
-    ("weigh", True): Tiles(64, 256, 32, 8, 2),
-    ("weigh", False): Tiles(32, 128, 32, 8, 1),
+    ("weigh", True): Tiles(32, 256, 64, 8, 2),
+    ("weigh", False): Tiles(32, 128, 64, 8, 1),
 }
 
 
