@@ -177,7 +177,7 @@ def test_gpu_more_than_32_bits_of_numbers():
     offset = torch.zeros(1, 3, 1, 1024, 4096, device="cuda")
     offset[:, 0] = 8
     weight = torch.ones(16, 64, 1, 1, 1, dtype=torch.bfloat16, device="cuda")
-    found = deform_conv3d(x[:, :, :9], offset, weight, stride=(9, 1, 1), path="triton")
+    found = deform_conv3d(x, offset, weight, stride=(9, 1, 1), path="triton")
     assert found[0, :, 0, -1, -1].eq(64).all()
     assert found.sum() == 64 * 16
 

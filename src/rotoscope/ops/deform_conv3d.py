@@ -55,7 +55,8 @@ def deform_conv3d(
     Positions are in voxels of the input; values between voxels are trilinear, outside the volume they fade to zero over
     one voxel. The gradient of an offset at a whole position is the right-hand one. Positions any distance away, and
     infinite ones, read zero; a position that is NaN gives NaN in its output place and in the gradients it takes part
-    in (but those of x). An empty batch gives an empty result. It can be differentiated once.
+    in (but those of x). An empty batch gives an empty result. What passes the range of a float16 result is infinite.
+    It can be differentiated once.
 
     Args:
         x: (N, C, D, H, W), float of any width; the sums are taken in float32, or in float64 if any argument is.
@@ -100,6 +101,8 @@ def _check(
     stride, padding, dilation, groups, offset_groups = geometry
     if min(stride) < 1 or min(padding) < 0 or min(dilation) < 1:
         raise ValueError(f"stride, padding, dilation are {geometry[:3]}; expected at least 1, 0, 1")
+    if channels < 1 or out < 1:
+        raise ValueError(f"found {channels} channels to {out}; expected at least one each")
     if groups < 1 or offset_groups < 1 or channels % groups or out % groups or channels % offset_groups:
         raise ValueError(
             f"{channels} channels to {out} do not divide by groups {groups} and offset groups {offset_groups}"
