@@ -262,7 +262,7 @@ def test_inference_mode_and_threads():
 def test_the_operator_is_registered_as_torch_wants():
     arguments = random_arguments(1, 2, 2, (2, 3, 3), padding=1)
     given = [value.requires_grad_() for value in tensors(arguments).values()]
-    settings_ = ([1, 1, 1], [1, 1, 1], [1, 1, 1], 1, 1, True, 0)
+    settings_ = ([1] * 11, "fast", 0)
     torch.library.opcheck(module._forward, (*given, *settings_))
     torch.library.opcheck(module._forward, (*given[:3], None, None, *settings_))
     x, offset, weight, _, modulation = (value.detach() for value in given)
@@ -326,6 +326,48 @@ def test_far_infinite_and_missing_numbers(path):
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("where", ["offset", "modulation", "x", "weight"])
+def test_a_missing_number_spoils_what_it_takes_part_in_and_nothing_else(path, where):
+    arguments = random_arguments(2, 4, 4, (2, 4, 4), (1, 2, 2), reach=0.3)
+    arguments[where][1, :, 0, 0, 0] = math.nan
+    found = gradients(arguments, path=path)["output"].isnan()
+    assert found.any()
+    if where == "weight":
+        assert found[:, 1].all()
+        assert not found[:, [0, 2, 3]].any()
+    else:
+        assert not found[0].any()
+        assert found[1, :, 0, 0, 0].all()
+        assert not found[1, :, :, -1, -1].any()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_float16_beyond_its_range_is_infinite_and_nothing_is_missing(path):
+    arguments = random_arguments(1, 4, 4, (2, 4, 4), padding=1)
+    half = {key: value.half() if isinstance(value, torch.Tensor) else value for key, value in arguments.items()}
+    half["x"] = half["x"] * 6e4
+    half["modulation"] = half["modulation"] * 4
+    exact = deform_conv3d(**{k: v.double() if isinstance(v, torch.Tensor) else v for k, v in half.items()})
+    found = gradients(half, path=path)
+    assert found["output"].dtype == torch.float16
+    beyond = exact.abs() > 65536
+    assert beyond.any()
+    assert torch.equal(found["output"][beyond].double(), exact[beyond].sign() * math.inf)
+    assert found["output"][exact.abs() < 65472].isfinite().all()
+    assert not any(value.isnan().any() for value in found.values())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_it_can_be_differentiated_once(path):
+    arguments = random_arguments(padding=1)
+    x = arguments["x"].requires_grad_()
+    output = deform_conv3d(**{**arguments, "weight": arguments["weight"].requires_grad_()}, path=path)
+    (grad,) = torch.autograd.grad(output.square().sum(), [x], create_graph=True)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_what_is_not_finite_stays_where_it_is(path):
     arguments = random_arguments(1, 4, 4, (2, 4, 4), padding=1, reach=0.4)
     arguments["x"][0, :, 0, 0, 0] = math.inf
@@ -372,13 +414,16 @@ def test_memory_is_bounded():
         ({"bias": torch.zeros(5)}, "bias has shape"),
         ({"weight": torch.zeros(6, 3, 3, 3, 3)}, "weight takes 3 channels"),
         ({"x": torch.zeros(2, 4, 4, 5)}, "expected five dimensions"),
+        ({"x": torch.zeros(2, 0, 2, 4, 5)}, "at least one each"),
+        ({"modulation": torch.zeros(2, 27, 2, 4, 4)}, "modulation has shape"),
+        ({"offset": torch.zeros(1, 81, 2, 4, 5)}, "offset has shape"),
         ({"groups": 3}, "do not divide"),
         ({"offset_groups": 3}, "do not divide"),
         ({"padding": 0}, "does not fit"),
         ({"stride": 0}, "expected at least 1"),
         ({"stride": (1, 1)}, "one number or three"),
         ({"offset": torch.zeros(2, 81, 2, 4, 5, dtype=torch.int64)}, "expected floats"),
-        ({"path": "quick"}, "expected auto, plain or fast"),
+        ({"path": "quick"}, "expected auto, plain, fast or triton"),
         ({"chunk": -1}, "0 or more"),
     ],
 )

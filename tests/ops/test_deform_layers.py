@@ -116,6 +116,10 @@ def test_replacing_convolutions():
     assert DeformableConv3d.replace_in(network(), ["a", "b"], points=True) == 3
     with pytest.raises(AttributeError):
         DeformableConv3d.replace_in(network(), ["d"])
+    before = found["a"][0]
+    assert DeformableConv3d.replace_in(found, ["a", "a.0", "c", "c"]) == 1
+    assert found["a"][0] is before
+    assert type(before.deform_conv) is nn.Conv3d
 
 
 def test_random_modulation_leaves_the_moves_at_nought():
@@ -128,6 +132,7 @@ def test_half_precision_forms_offsets_in_float32():
     layer = DeformableConv3d(nn.Conv3d(8, 6, 3, padding=1)).bfloat16()
     x = torch.randn(1, 8, 2, 4, 5).bfloat16()
     assert layer.sampling(x)[0].dtype == torch.float32
+    assert layer.sizes(x).dtype == torch.float32
     assert layer(x).dtype == torch.bfloat16
 
 

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 Triple = tuple[int, int, int]
+
+
+class Geometry(NamedTuple):
+    """How a deformable convolution is laid out.
+
+    Attributes:
+        stride: (time, rows, columns).
+        padding: likewise.
+        dilation: likewise.
+        groups: of the convolution.
+        offset_groups: parts of the channels that move apart.
+    """
+
+    stride: Triple
+    padding: Triple
+    dilation: Triple
+    groups: int
+    offset_groups: int
+
+    def flat(self) -> list[int]:
+        """The eleven numbers, as an operator of torch takes them."""
+        return [*self.stride, *self.padding, *self.dilation, self.groups, self.offset_groups]
+
+    @classmethod
+    def of(cls, flat: Sequence[int]) -> Geometry:
+        """The inverse of `flat`."""
+        return cls(triple(flat[:3]), triple(flat[3:6]), triple(flat[6:9]), *flat[9:])
 
 
 def output_size(

@@ -213,21 +213,27 @@ class DeformableConv3d(nn.Module):
         Returns:
             (N, 3 G K, D', H', W'), (N, G K, D', H', W'), float32 at least.
         """
-        raw: Tensor = self.deform_params(x if self.norm is None else self.norm(x))
-        raw = raw if raw.dtype == torch.float64 else raw.float()
+        raw = self._predicted(x)
         factors = modulated(raw[:, self.moves :], self.deformation.modulation) if self.version.modulated else None
         return self._offsets(raw[:, : self.moves]), factors
 
     def sizes(self, x: Tensor) -> Tensor:
         """How far the kernel is stretched along time, rows, columns: (N, C, D, H, W) -> (N, 3, D', H', W').
 
+        The result is float32 at least.
+
         Raises:
             ValueError: the version predicts free offsets.
         """
         if not self.version.axes:
             raise ValueError(f"{self.deformation.version} predicts no sizes")
-        raw: Tensor = self.deform_params(x if self.norm is None else self.norm(x))
+        raw = self._predicted(x)
         return _three(stretched(raw[:, : self.moves], self.deformation.size_activation), self.version.axes)
+
+    def _predicted(self, x: Tensor) -> Tensor:
+        """What the small convolution says, float32 at least: (N, C, D, H, W) -> (N, moves + factors, D', H', W')."""
+        raw: Tensor = self.deform_params(x if self.norm is None else self.norm(x))
+        return raw if raw.dtype == torch.float64 else raw.float()
 
     def _offsets(self, raw: Tensor) -> Tensor:
         conv = self.deform_conv
@@ -249,7 +255,7 @@ class DeformableConv3d(nn.Module):
         deformation: Deformation | None = None,
         points: bool = False,
     ) -> int:
-        """Replace every convolution below the named children, in place.
+        """Replace every convolution below the named children, in place; what is replaced already stays.
 
         Args:
             parent: the module that has them, for example a decoder.
@@ -263,8 +269,11 @@ class DeformableConv3d(nn.Module):
         count = 0
         for name in names:
             child = parent.get_submodule(name)
+            done = {id(part) for layer in parent.modules() if isinstance(layer, cls) for part in layer.modules()}
             paths = [
-                name if not path else f"{name}.{path}" for path, part in child.named_modules() if _wanted(part, points)
+                name if not path else f"{name}.{path}"
+                for path, part in child.named_modules()
+                if _wanted(part, points) and id(part) not in done
             ]
             for path in paths:
                 host = cast(nn.Conv3d, parent.get_submodule(path))
