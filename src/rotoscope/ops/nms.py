@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.ops.boxes import overlap
@@ -43,7 +44,7 @@ def suppressed(
     return order[torch.from_numpy(stays).to(order.device)]
 
 
-def _drop(stays: np.ndarray[tuple[int], np.dtype[np.bool_]], over: np.ndarray, start: int) -> None:  # type: ignore[type-arg]
+def _drop(stays: NDArray[np.bool_], over: NDArray[np.bool_], start: int) -> None:
     """Let rows `start`, ... drop what comes after them, in order."""
     for place, row in enumerate(over, start=start):
         if stays[place]:

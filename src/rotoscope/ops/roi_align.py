@@ -58,7 +58,7 @@ class RoiAlign:
         x, x_weights = self._axis(boxes[:, 0], boxes[:, 2], scale, width)
         parts = []
         per_box = self.size * self.size
-        for part in torch.arange(len(boxes), device=boxes.device).split(max(1, _BINS // per_box)):
+        for part in torch.split(torch.arange(len(boxes), device=boxes.device), max(1, _BINS // per_box)):
             first = which[part, None, None, None, None] * height + y[part, :, None, :, None]  # (n, S, 1, 2s, 1)
             places = first * width + x[part, None, :, None, :]  # (n, S, S, 2s, 2s)
             weights = y_weights[part, :, None, :, None] * x_weights[part, None, :, None, :]
