@@ -56,6 +56,10 @@ class FrameEncoder(nn.Module):
         bottom, right = (-side % MULTIPLE for side in x.shape[-2:])
         return self.maps(functional.pad(x, (0, right, 0, bottom)))
 
+    def first_parts(self) -> list[nn.Module]:
+        """What is published to stay as it is in training: the stem and the first stage."""
+        return [self.body.conv1, self.body.bn1, self.body.get_submodule("layer1")]
+
     def maps(self, x: Tensor) -> list[Tensor]:
         """(N, 3, H, W), normalised and padded -> maps of strides 4 to 32, finest first."""
         return self.pyramid(self.body(x))  # type: ignore[no-any-return]
