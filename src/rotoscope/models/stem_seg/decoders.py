@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from rotoscope.errors import OptionError
 from rotoscope.models.stem_seg.embedding import Mode, coordinates, mode_of
+from rotoscope.ops.depthwise import DepthwiseConv3d
 
 Pool = Literal["average", "max", "none"]
 _TANH = 0.25
@@ -39,14 +40,15 @@ class DecoderOptions:
         groups: of the group norms; 0 for no norms.
         pool: how time is squeezed; "none" keeps its length, as in the paper's ablation.
         dilated: pyramids of dilated convolutions at strides 32 and 16.
-        separable: each 3x3x3 convolution is one for every channel alone and one between channels; not the paper's.
+        separable: strides at which each 3x3x3 convolution is one for every channel alone and one between channels; not
+            the paper's.
     """
 
     in_channels: int = 256
     groups: int = 32
     pool: Pool = "average"
     dilated: bool = False
-    separable: bool = False
+    separable: tuple[int, ...] = ()
 
 
 class DilatedPyramid(nn.Module):
@@ -82,19 +84,24 @@ class Unit(nn.Module):
         out_channels: of the output.
         options: of the decoder.
         rates: dilations of a pyramid; a 3x3x3 convolution without.
+        separable: see `DecoderOptions`.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, options: DecoderOptions, rates: Sequence[int] | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        options: DecoderOptions,
+        rates: Sequence[int] | None = None,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         self.conv: nn.Module
         if rates is not None:
             self.conv = DilatedPyramid(in_channels, out_channels, rates)
-        elif options.separable:
+        elif separable:
             self.conv = nn.Sequential(
-                nn.Conv3d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False),
-                nn.Conv3d(in_channels, out_channels, 1),
+                DepthwiseConv3d(in_channels, (3, 3, 3), bias=False), nn.Conv3d(in_channels, out_channels, 1)
             )
         else:
             self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1)
@@ -172,18 +179,20 @@ class SqueezeExpand(nn.Module):
 
     def __init__(self, widths: Sequence[int], options: DecoderOptions) -> None:
         super().__init__()
-        given, pool, dilated = options.in_channels, options.pool, options.dilated
-        rates = ((3, 6, 9), (4, 8, 12)) if dilated else (None, None)
+        pool, dilated = options.pool, options.dilated
+        rates = {32: (3, 6, 9), 16: (4, 8, 12)} if dilated else {}
+
+        def branch(stride: int, units: int, width: int) -> Branch:
+            widths = (options.in_channels, *[width] * units)
+            chain = [Unit(a, b, options, rates.get(stride), stride in options.separable) for a, b in pairwise(widths)]
+            return Branch(chain, pool, in_space=stride not in rates)
+
         first, second, third, last = widths
         self.pool = pool
-        self.stride32 = Branch(
-            [Unit(a, b, options, rates[0]) for a, b in pairwise((given, first, first, first))], pool, not dilated
-        )
-        self.stride16 = Branch(
-            [Unit(a, b, options, rates[1]) for a, b in pairwise((given, second, second))], pool, not dilated
-        )
-        self.stride8 = Branch([Unit(given, third, options)], pool)
-        self.stride4 = Branch([Unit(given, last, options)], pool)
+        self.stride32 = branch(32, 3, first)
+        self.stride16 = branch(16, 2, second)
+        self.stride8 = branch(8, 1, third)
+        self.stride4 = branch(4, 1, last)
         self.join16 = Join(first, second, second)
         self.join8 = Join(second, third, third)
         self.join4 = Join(third, last, last)
