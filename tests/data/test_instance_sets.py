@@ -155,6 +155,8 @@ def test_kitti_mots_says_what_is_missing(tmp_path):
         kitti_mots.find_sequences(tmp_path)
     with pytest.raises(DataError, match="no split 'test'"):
         kitti_mots.find_sequences(tmp_path, "test")
+    with pytest.raises(DataError, match="there is no folder"):
+        kitti_mots.find_sequences(tmp_path / "none")
 
 
 def test_too_many_tracks_are_refused():

@@ -168,6 +168,7 @@ class OptimiserRecipe:
             fitting one counts.
         weight_decay: of the rule.
         momentum: of sgd.
+        nesterov: whether sgd looks ahead along its momentum.
         clip_norm: longest gradient; 0 leaves gradients as they are.
     """
 
@@ -176,6 +177,7 @@ class OptimiserRecipe:
     rates: Mapping[str, float] = field(default_factory=dict)
     weight_decay: float = 0.0
     momentum: float = 0.9
+    nesterov: bool = False
     clip_norm: float = 0.0
 
 
@@ -185,20 +187,25 @@ class ScheduleRecipe:
 
     Attributes:
         kind: "constant"; "steps": times `factor` from each epoch of `drops` on; "exponential": times `factor` after
-            every epoch; "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
+            every epoch; "decay": times `factor` over every `per` steps, a little at each from step `begin` on;
+            "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
         warm_up: steps of linear rise before all of these.
         drops: epochs, counted from 0, that begin with a lower rate.
         factor: see `kind`.
         floor: see `kind`.
         power: see `kind`.
+        begin: see `kind`.
+        per: see `kind`.
     """
 
-    kind: Literal["constant", "steps", "exponential", "cosine", "polynomial"] = "constant"
+    kind: Literal["constant", "steps", "exponential", "decay", "cosine", "polynomial"] = "constant"
     warm_up: int = 0
     drops: tuple[float, ...] = ()
     factor: float = 0.1
     floor: float = 0.01
     power: float = 0.9
+    begin: int = 0
+    per: int = 10000
 
 
 @dataclass(frozen=True)
@@ -306,6 +313,7 @@ class Recipe:
             "clips.size must be two numbers of 1 or more": min(self.clips.size) >= 1,
             "optimiser.rate must be above 0": self.optimiser.rate > 0,
             "schedule.warm_up must be 0 or more": self.schedule.warm_up >= 0,
+            "schedule.per must be 1 or more": self.schedule.per >= 1,
             "the weights of data must be 0 or more, one of them above": min(weights) >= 0 and any(weights),
             "validation.every must be 1 or more": self.validation is None or self.validation.every >= 1,
         }
