@@ -76,6 +76,7 @@ class VideoData:
             start.
         rule: "released", "paper" or "spaced"; see `data.clips`.
         even: every sequence counts alike, however long it is.
+        duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
         changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
@@ -89,6 +90,7 @@ class VideoData:
     growing: float = 0.0
     rule: Literal["released", "paper", "spaced"] = "released"
     even: bool = False
+    duplicate: bool = False
     crop: Literal["window", "released"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1

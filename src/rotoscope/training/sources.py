@@ -67,7 +67,9 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     reaches = [table.spans]
     if table.growing:
         reaches = [table.spans[: count + 1] for count in range(len(table.spans))]
-    stages = [VideoClips(found, clips.length, spans, cutting, table.rule, table.even) for spans in reaches]
+    stages = [
+        VideoClips(found, clips.length, spans, cutting, table.rule, table.even, table.duplicate) for spans in reaches
+    ]
     return GrowingClips(stages, table.growing) if table.growing else stages[0]
 
 
