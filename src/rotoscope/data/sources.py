@@ -41,6 +41,7 @@ from rotoscope.data.stills.cutouts import (
 from rotoscope.data.stills.layers import Layer, render
 from rotoscope.data.stills.released import ReleasedDraft
 from rotoscope.data.stills.scenes import Scene, SceneOptions
+from rotoscope.data.stills.warps import WarpOptions, WarpsDraft
 from rotoscope.data.tracks import MOST, VOID, TrackSequence
 from rotoscope.errors import DataError
 
@@ -267,6 +268,30 @@ class ReleasedStills:
         picture, labels = self._pictures.read(number)
         picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, self._repair)
         draft = ReleasedDraft.draw(picture, labels, self._length, generator)
+        return with_categories(draft, self._pictures, number)
+
+
+class WarpedStills:
+    """Clips whose frames are warps of one picture, each by itself, as STEm-Seg makes them; see `stills.warps`.
+
+    Args:
+        pictures: with labelled objects.
+        length: frames of a clip.
+        size: (height, width) of the frames; pictures come to it by `clips.resize_short_edge_and_crop`.
+        options: see `WarpOptions`.
+    """
+
+    def __init__(self, pictures: Stills, length: int, size: tuple[int, int], options: WarpOptions) -> None:
+        self._pictures, self._length, self._size, self._options = pictures, length, size, options
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
+        """See `ClipSource.draw`."""
+        picture, labels = self._pictures.read(number)
+        picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, repair=True)
+        draft = WarpsDraft.draw(picture, labels, self._length, self._options, generator)
         return with_categories(draft, self._pictures, number)
 
 

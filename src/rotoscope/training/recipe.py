@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rotoscope.data.stills.scenes import SceneOptions
+from rotoscope.data.stills.warps import WarpOptions
 from rotoscope.errors import OptionError
 
 
@@ -109,21 +110,23 @@ class StillData:
         kind: tells this table from the others.
         pictures: moved as a whole.
         weight: how often it is drawn from, against the other tables.
-        engine: "scenes": ours; "released": the published code's chain of changes.
+        engine: "scenes": ours; "released": the published 3DC-Seg's chain of changes; "warps": STEm-Seg's.
         backgrounds: what compositions stand before; the pictures themselves where there are none.
         things: pictures whose objects are put before them.
         moving: sequences whose objects are put before them, and whose frames are backgrounds too.
         scene: chances and reaches; for "scenes" only.
+        warps: likewise, for "warps" only.
     """
 
     kind: Literal["stills"]
     pictures: tuple[PictureSet, ...]
     weight: float = 1.0
-    engine: Literal["scenes", "released"] = "scenes"
+    engine: Literal["scenes", "released", "warps"] = "scenes"
     backgrounds: tuple[PictureSet, ...] = ()
     things: tuple[PictureSet, ...] = ()
     moving: tuple[VideoSet, ...] = ()
     scene: SceneOptions = field(default_factory=SceneOptions)
+    warps: WarpOptions = field(default_factory=WarpOptions)
 
 
 @dataclass(frozen=True)
