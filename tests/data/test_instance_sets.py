@@ -1,6 +1,7 @@
 """Readers of instance data sets, and categories on their way into batches."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from rotoscope.data.clips import spaced_indices
 from rotoscope.data.coco import Coco
 from rotoscope.data.reading import read_clip
 from rotoscope.data.rendered import RenderedClips
-from rotoscope.data.sources import StillClips
+from rotoscope.data.sources import FramesOf, StillClips, moving_things
+from rotoscope.data.stills.cutouts import cut_from
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.data.tracks import VOID, of_tracks
 from rotoscope.errors import DataError, OptionError
@@ -235,6 +237,17 @@ def test_track_categories_may_be_void(tmp_path):
     assert dict(first.categories) == {1: 1}
     assert first.annotated == [0, 1]
     assert first.labels(2).max() == VOID
+
+
+def test_what_does_not_count_is_never_cut_out_as_a_thing(tmp_path):
+    write_set(tmp_path, tmp_path / "train.json", tmp_path / "train" / "JPEGImages")
+    found = youtube_vis.find_sequences(tmp_path, names=["first"])
+    open_background = [replace(one, void_background=True) for one in found]
+    thing = cut_from(FramesOf(open_background), least=1)(1, rng())
+    assert thing.mask.sum() <= 36
+    moving = moving_things(open_background, spans=(1,), least=1)
+    with pytest.raises(DataError, match="on every frame"):  # no track is there on all three frames, the void is
+        moving(3, rng())
 
 
 def test_class_maps_name_categories_that_exist():

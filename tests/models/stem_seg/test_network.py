@@ -178,8 +178,9 @@ def test_only_the_sites_asked_for_move():
 
 
 @torch.inference_mode()
-def test_preparing_for_inference_changes_nothing():
-    network, frames = small(YOUTUBE_VIS).eval(), clip(8)
+@pytest.mark.parametrize("deformation", [None, Deformation()], ids=["plain", "d2conv3d"])
+def test_preparing_for_inference_changes_nothing(deformation):
+    network, frames = small(YOUTUBE_VIS, deformation=deformation).eval(), clip(8)
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.running_var.uniform_(0.5, 1.5)
