@@ -1,6 +1,7 @@
 """Readers of instance data sets, and categories on their way into batches."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from rotoscope.data.clips import spaced_indices
 from rotoscope.data.coco import Coco
 from rotoscope.data.reading import read_clip
 from rotoscope.data.rendered import RenderedClips
-from rotoscope.data.sources import StillClips
+from rotoscope.data.sources import FramesOf, StillClips, moving_things
+from rotoscope.data.stills.cutouts import cut_from
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.data.tracks import VOID, of_tracks
 from rotoscope.errors import DataError, OptionError
@@ -155,6 +157,8 @@ def test_kitti_mots_says_what_is_missing(tmp_path):
         kitti_mots.find_sequences(tmp_path)
     with pytest.raises(DataError, match="no split 'test'"):
         kitti_mots.find_sequences(tmp_path, "test")
+    with pytest.raises(DataError, match="there is no folder"):
+        kitti_mots.find_sequences(tmp_path / "none")
 
 
 def test_too_many_tracks_are_refused():
@@ -216,14 +220,45 @@ def test_coco_objects_keep_their_categories_through_moving_pictures(tmp_path):
     assert batch.categories[0, :3].tolist() == [0, 8, 1]
 
 
+def test_coco_categories_may_be_void(tmp_path):
+    write_coco(tmp_path)
+    found = Coco(tmp_path / "instances_train.json", classes={1: 2, 18: VOID})
+    assert found.categories(0) == {1: 2}
+    labels = found.read(0)[1]
+    assert set(np.unique(labels).tolist()) == {0, 1, VOID}
+    assert labels[40, 40] == 1  # the person lies on the dog, whatever the order
+    with pytest.raises(DataError, match="no picture with an object"):
+        Coco(tmp_path / "instances_train.json", classes={18: VOID})
+
+
+def test_track_categories_may_be_void(tmp_path):
+    write_set(tmp_path, tmp_path / "train.json", tmp_path / "train" / "JPEGImages")
+    first = youtube_vis.find_sequences(tmp_path, classes={1: VOID, 7: 1})[0]
+    assert dict(first.categories) == {1: 1}
+    assert first.annotated == [0, 1]
+    assert first.labels(2).max() == VOID
+
+
+def test_what_does_not_count_is_never_cut_out_as_a_thing(tmp_path):
+    write_set(tmp_path, tmp_path / "train.json", tmp_path / "train" / "JPEGImages")
+    found = youtube_vis.find_sequences(tmp_path, names=["first"])
+    open_background = [replace(one, void_background=True) for one in found]
+    thing = cut_from(FramesOf(open_background), least=1)(1, rng())
+    assert thing.mask.sum() <= 36
+    moving = moving_things(open_background, spans=(1,), least=1)
+    with pytest.raises(DataError, match="on every frame"):  # no track is there on all three frames, the void is
+        moving(3, rng())
+
+
 def test_class_maps_name_categories_that_exist():
     assert (len(YOUTUBE_VIS_2019), len(YOUTUBE_VIS_2021), len(OVIS)) == (40, 40, 25)
     assert YOUTUBE_VIS_2019[class_map("coco-youtube-vis")[17] - 1] == "cat"
     assert YOUTUBE_VIS_2019[class_map("voc-youtube-vis")[8] - 1] == "cat"
     assert OVIS[class_map("coco-ovis")[17] - 1] == "Cat"
     sizes = {"coco-youtube-vis": 40, "voc-youtube-vis": 40, "coco-ovis": 25, "coco-things": 1, "voc-things": 1}
+    sizes["mapillary-kitti"] = 2
     for name, classes in CLASS_MAPS.items():
-        assert set(classes.values()) <= set(range(1, sizes[name] + 1))
+        assert set(classes.values()) <= {*range(1, sizes[name] + 1), VOID}
     with pytest.raises(OptionError, match="coco-things"):
         class_map("coco")
 

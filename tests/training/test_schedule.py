@@ -74,3 +74,22 @@ def test_what_is_frozen_is_in_no_group():
     network.encoder.requires_grad_(False)
     optimiser = build_optimiser(network, OptimiserRecipe("sgd"))
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 2
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "per", "known"),
+    [
+        (40000, 0.1, 10000, {0: 1e-3, 39999: 1e-3, 40000: 0.0009997697679981566, 50000: 9.997697679976199e-05}),
+        (60000, 0.01, 100000, {59999: 1e-3, 60000: 0.0009999539493585035, 160000: 9.999539493578815e-06}),
+        (60000, 0.1, 20000, {60001: 0.0009997697679981566, 80000: 9.99884877371517e-05}),
+    ],
+)
+def test_decay_is_that_of_the_published_stem_seg(begin, end, per, known):
+    schedule = ScheduleRecipe("decay", factor=end, begin=begin, per=per)
+    for step, rate in known.items():
+        assert 1e-3 * factor(schedule, step, 10**6, 1.0) == pytest.approx(rate, rel=1e-6)
+
+
+def test_sgd_may_look_ahead():
+    recipe = OptimiserRecipe("sgd", nesterov=True)
+    assert build_optimiser(nn.Linear(2, 2), recipe).param_groups[0]["nesterov"]

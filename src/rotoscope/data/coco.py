@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rotoscope.data.tracks import MOST
+from rotoscope.data.tracks import MOST, VOID
 from rotoscope.errors import DataError, MaskError
 from rotoscope.masks import run_length
 from rotoscope.video.pictures import read_picture
@@ -38,7 +38,8 @@ class Coco:
         images: folder of the pictures; beside the annotations without it (`images`, or the split's own folder).
         split: keep the pictures that say they belong to this split; for files that mix several.
         least_side: see above.
-        classes: category of the file to that wanted; objects of others are left out. Without it they stay as they are.
+        classes: category of the file to that wanted; objects of others are left out, those of `tracks.VOID` become
+            regions that do not count. Without it they stay as they are.
 
     Raises:
         DataError: a file is missing or is not COCO's.
@@ -67,7 +68,7 @@ class Coco:
             if any(item.get("iscrowd") for item in objects):
                 continue
             objects = [item for item in objects if min(item["bbox"][2:]) >= least_side and _is_of(item, classes)]
-            if objects:
+            if any(not self._is_void(item) for item in objects):
                 size = (int(entry["height"]), int(entry["width"]))
                 self._pictures.append(_Picture(self.images / entry["file_name"], size, tuple(objects)))
         if not self._pictures:
@@ -88,13 +89,22 @@ class Coco:
             found, wanted = picture.shape[1::-1], entry.size[::-1]
             raise DataError(f"{entry.path} is {found[0]}x{found[1]}, {self.annotations} says {wanted[0]}x{wanted[1]}")
         labels = np.zeros(entry.size, np.uint8)
-        for number, item in enumerate(entry.objects[:MOST], 1):
+        for item in entry.objects:
+            if self._is_void(item):
+                labels[outline_mask(item, entry.size, self.annotations)] = VOID
+        for number, item in enumerate(self._things(entry), 1):
             labels[outline_mask(item, entry.size, self.annotations)] = number
         return picture, labels
 
+    def _is_void(self, item: Mapping[str, Any]) -> bool:
+        return self._classes is not None and self._classes[item["category_id"]] == VOID
+
+    def _things(self, entry: _Picture) -> list[Mapping[str, Any]]:
+        return [item for item in entry.objects if not self._is_void(item)][:MOST]
+
     def categories(self, index: int) -> dict[int, int]:
         """Give the category number of each label of a picture."""
-        numbers = [int(item.get("category_id", 0)) for item in self._pictures[index].objects[:MOST]]
+        numbers = [int(item.get("category_id", 0)) for item in self._things(self._pictures[index])]
         wanted = numbers if self._classes is None else [self._classes[number] for number in numbers]
         return {label: number for label, number in enumerate(wanted, 1) if number}
 

@@ -98,6 +98,8 @@ def find_sequences(root: Path | str, split: str = "train", names: Sequence[str] 
         DataError: something is not there, broken, or of the wrong size.
     """
     root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; expected the root of KITTI-MOTS")
     places = {"train": TRAINING, "val": tuple(VALIDATION), "all": (*TRAINING, *VALIDATION)}
     if split not in places:
         raise DataError(f"KITTI-MOTS has no split {split!r} with annotations; choose {', '.join(places)}")

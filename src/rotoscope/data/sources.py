@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.data.clips import (
@@ -24,6 +25,7 @@ from rotoscope.data.clips import (
     resize_short_edge_and_crop,
     spaced_indices,
 )
+from rotoscope.data.duplication import duplicated
 from rotoscope.data.reading import read_clip
 from rotoscope.data.sequences import VideoSequence
 from rotoscope.data.stills.cutouts import (
@@ -39,7 +41,8 @@ from rotoscope.data.stills.cutouts import (
 from rotoscope.data.stills.layers import Layer, render
 from rotoscope.data.stills.released import ReleasedDraft
 from rotoscope.data.stills.scenes import Scene, SceneOptions
-from rotoscope.data.tracks import MOST, TrackSequence
+from rotoscope.data.stills.warps import WarpOptions, WarpsDraft
+from rotoscope.data.tracks import MOST, VOID, TrackSequence
 from rotoscope.errors import DataError
 
 Rule = Literal["paper", "released", "spaced"]
@@ -71,6 +74,7 @@ class VideoClips:
         rule: "paper": the start frame and others after it; "released", "spaced": see `clips.released_indices` and
             `clips.spaced_indices`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
+        duplicate: clips of one object get a copy of it as a second, see `duplication`.
 
     Raises:
         DataError: no sequence has an annotated frame.
@@ -84,6 +88,7 @@ class VideoClips:
         cutting: Cutting,
         rule: Rule = "released",
         even: bool = False,
+        duplicate: bool = False,
     ) -> None:
         self._sequences = [(sequence, sequence.annotated) for sequence in sequences if sequence.annotated]
         if not self._sequences:
@@ -91,7 +96,7 @@ class VideoClips:
         self._ends = np.cumsum([len(annotated) for _, annotated in self._sequences])
         self._length, self._spans, self._cutting = length, tuple(spans), cutting
         self._rule = _RULES[rule]
-        self._even = even
+        self._even, self._duplicate = even, duplicate
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -108,8 +113,26 @@ class VideoClips:
         span = int(generator.choice(self._spans))
         chosen = self._rule(len(annotated), start, self._length, span, generator)
         frames, labels = read_clip(sequence, [annotated[index] for index in chosen])
+        categories = dict(sequence.categories)
+        if self._duplicate:
+            frames, labels, categories = _with_a_copy(frames, labels, categories, generator)
         draft = self._cutting.draft(frames, labels, generator)
-        return CategorisedDraft(draft, sequence.categories) if sequence.categories else draft
+        return CategorisedDraft(draft, categories) if categories else draft
+
+
+def _with_a_copy(
+    frames: NDArray[np.uint8], labels: NDArray[np.uint8], categories: dict[int, int], generator: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[int, int]]:
+    """A clip of one object with a copy of that, of the same category; any other clip as it is."""
+    found = [int(label) for label in np.unique(labels) if label not in (0, VOID)]
+    if len(found) != 1:
+        return frames, labels, categories
+    own, copy = found[0], found[0] % MOST + 1
+    made = duplicated(frames, labels == own, generator.random)
+    if made is None:
+        return frames, labels, categories
+    labels = np.where(made[2], np.uint8(copy), labels)
+    return made[0], labels, categories | ({copy: categories[own]} if own in categories else {})
 
 
 class GrowingClips:
@@ -245,6 +268,30 @@ class ReleasedStills:
         picture, labels = self._pictures.read(number)
         picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, self._repair)
         draft = ReleasedDraft.draw(picture, labels, self._length, generator)
+        return with_categories(draft, self._pictures, number)
+
+
+class WarpedStills:
+    """Clips whose frames are warps of one picture, each by itself, as STEm-Seg makes them; see `stills.warps`.
+
+    Args:
+        pictures: with labelled objects.
+        length: frames of a clip.
+        size: (height, width) of the frames; pictures come to it by `clips.resize_short_edge_and_crop`.
+        options: see `WarpOptions`.
+    """
+
+    def __init__(self, pictures: Stills, length: int, size: tuple[int, int], options: WarpOptions) -> None:
+        self._pictures, self._length, self._size, self._options = pictures, length, size, options
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
+        """See `ClipSource.draw`."""
+        picture, labels = self._pictures.read(number)
+        picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, repair=True)
+        draft = WarpsDraft.draw(picture, labels, self._length, self._options, generator)
         return with_categories(draft, self._pictures, number)
 
 

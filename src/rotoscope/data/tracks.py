@@ -66,7 +66,8 @@ def of_tracks(
         frames: pictures in order.
         size: (height, width) of the masks.
         tracks: category and masks by frame index, of each track.
-        classes: category of the file to that wanted; tracks of others are left out. Without it they stay as they are.
+        classes: category of the file to that wanted; tracks of others are left out, those of `VOID` do not count.
+            Without it they stay as they are.
         void: categories of the file whose regions do not count.
 
     Raises:
@@ -76,15 +77,15 @@ def of_tracks(
     categories: dict[int, int] = {}
     for category, own in tracks:
         wanted = classes.get(category) if classes is not None else category
-        if category in void:
+        if category in void or wanted == VOID:
             label = VOID
         elif wanted is None:
             continue
         else:
             label = len(categories) + 1
             categories[label] = wanted
-        if label > MOST and category not in void:
-            raise DataError(f"{name} has more than {MOST} tracks; split the sequence")
+            if label > MOST:
+                raise DataError(f"{name} has more than {MOST} tracks; split the sequence")
         for index, mask in own.items():
             if not 0 <= index < len(frames) or mask.size != size:
                 raise DataError(

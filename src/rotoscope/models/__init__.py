@@ -30,6 +30,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.stm.system import SYSTEM as STM
 
         return STM
+    if name == "stem-seg":
+        from rotoscope.models.stem_seg.system import SYSTEM as STEM_SEG
+
+        return STEM_SEG
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
 
 
@@ -51,4 +55,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.stm.training import TRAINABLE as STM
 
         return STM
+    if name == "stem-seg":
+        from rotoscope.models.stem_seg.training import TRAINABLE as STEM_SEG
+
+        return STEM_SEG
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

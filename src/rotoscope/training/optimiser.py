@@ -30,7 +30,9 @@ def build_optimiser(network: nn.Module, recipe: OptimiserRecipe) -> torch.optim.
     rates = {start: recipe.rates.get(start, recipe.rate) for start in groups}
     tables = [{"params": groups[start], "lr": rates[start], "peak": rates[start]} for start in sorted(groups)]
     if recipe.kind == "sgd":
-        return torch.optim.SGD(tables, recipe.rate, recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(
+            tables, recipe.rate, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
+        )
     rule = torch.optim.AdamW if recipe.kind == "adamw" else torch.optim.Adam
     return rule(tables, recipe.rate, weight_decay=recipe.weight_decay)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rotoscope.data.stills.scenes import SceneOptions
+from rotoscope.data.stills.warps import WarpOptions
 from rotoscope.errors import OptionError
 
 
@@ -76,6 +77,7 @@ class VideoData:
             start.
         rule: "released", "paper" or "spaced"; see `data.clips`.
         even: every sequence counts alike, however long it is.
+        duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
         changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
@@ -89,6 +91,7 @@ class VideoData:
     growing: float = 0.0
     rule: Literal["released", "paper", "spaced"] = "released"
     even: bool = False
+    duplicate: bool = False
     crop: Literal["window", "released"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1
@@ -107,21 +110,23 @@ class StillData:
         kind: tells this table from the others.
         pictures: moved as a whole.
         weight: how often it is drawn from, against the other tables.
-        engine: "scenes": ours; "released": the published code's chain of changes.
+        engine: "scenes": ours; "released": the published 3DC-Seg's chain of changes; "warps": STEm-Seg's.
         backgrounds: what compositions stand before; the pictures themselves where there are none.
         things: pictures whose objects are put before them.
         moving: sequences whose objects are put before them, and whose frames are backgrounds too.
         scene: chances and reaches; for "scenes" only.
+        warps: likewise, for "warps" only.
     """
 
     kind: Literal["stills"]
     pictures: tuple[PictureSet, ...]
     weight: float = 1.0
-    engine: Literal["scenes", "released"] = "scenes"
+    engine: Literal["scenes", "released", "warps"] = "scenes"
     backgrounds: tuple[PictureSet, ...] = ()
     things: tuple[PictureSet, ...] = ()
     moving: tuple[VideoSet, ...] = ()
     scene: SceneOptions = field(default_factory=SceneOptions)
+    warps: WarpOptions = field(default_factory=WarpOptions)
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ class OptimiserRecipe:
             fitting one counts.
         weight_decay: of the rule.
         momentum: of sgd.
+        nesterov: whether sgd looks ahead along its momentum.
         clip_norm: longest gradient; 0 leaves gradients as they are.
     """
 
@@ -176,6 +182,7 @@ class OptimiserRecipe:
     rates: Mapping[str, float] = field(default_factory=dict)
     weight_decay: float = 0.0
     momentum: float = 0.9
+    nesterov: bool = False
     clip_norm: float = 0.0
 
 
@@ -185,20 +192,25 @@ class ScheduleRecipe:
 
     Attributes:
         kind: "constant"; "steps": times `factor` from each epoch of `drops` on; "exponential": times `factor` after
-            every epoch; "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
+            every epoch; "decay": times `factor` over every `per` steps, a little at each from step `begin` on;
+            "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
         warm_up: steps of linear rise before all of these.
         drops: epochs, counted from 0, that begin with a lower rate.
         factor: see `kind`.
         floor: see `kind`.
         power: see `kind`.
+        begin: see `kind`.
+        per: see `kind`.
     """
 
-    kind: Literal["constant", "steps", "exponential", "cosine", "polynomial"] = "constant"
+    kind: Literal["constant", "steps", "exponential", "decay", "cosine", "polynomial"] = "constant"
     warm_up: int = 0
     drops: tuple[float, ...] = ()
     factor: float = 0.1
     floor: float = 0.01
     power: float = 0.9
+    begin: int = 0
+    per: int = 10000
 
 
 @dataclass(frozen=True)
@@ -306,6 +318,7 @@ class Recipe:
             "clips.size must be two numbers of 1 or more": min(self.clips.size) >= 1,
             "optimiser.rate must be above 0": self.optimiser.rate > 0,
             "schedule.warm_up must be 0 or more": self.schedule.warm_up >= 0,
+            "schedule.per must be 1 or more": self.schedule.per >= 1,
             "the weights of data must be 0 or more, one of them above": min(weights) >= 0 and any(weights),
             "validation.every must be 1 or more": self.validation is None or self.validation.every >= 1,
         }

@@ -23,6 +23,8 @@ def factor(schedule: ScheduleRecipe, step: int, steps: int, steps_per_epoch: flo
         return float(schedule.factor ** sum(epoch >= drop for drop in schedule.drops))
     if schedule.kind == "exponential":
         return float(schedule.factor**epoch)
+    if schedule.kind == "decay":
+        return float(schedule.factor ** (max(0, step - schedule.begin + 1) / schedule.per))
     done = min(1.0, (step - schedule.warm_up) / max(1, steps - schedule.warm_up))
     if schedule.kind == "cosine":
         return schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * done))

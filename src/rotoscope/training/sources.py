@@ -22,6 +22,7 @@ from rotoscope.data.sources import (
     ReleasedStills,
     StillClips,
     VideoClips,
+    WarpedStills,
     moving_things,
 )
 from rotoscope.data.stills.cutouts import Stills, cut_from
@@ -67,7 +68,9 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     reaches = [table.spans]
     if table.growing:
         reaches = [table.spans[: count + 1] for count in range(len(table.spans))]
-    stages = [VideoClips(found, clips.length, spans, cutting, table.rule, table.even) for spans in reaches]
+    stages = [
+        VideoClips(found, clips.length, spans, cutting, table.rule, table.even, table.duplicate) for spans in reaches
+    ]
     return GrowingClips(stages, table.growing) if table.growing else stages[0]
 
 
@@ -77,6 +80,10 @@ def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:
         if len(pictures) != 1 or table.backgrounds or table.things or table.moving:
             raise OptionError("the released engine moves one set of pictures; it takes no backgrounds or things")
         return ReleasedStills(pictures[0], clips.length, clips.size)
+    if table.engine == "warps":
+        if len(pictures) != 1 or table.backgrounds or table.things or table.moving:
+            raise OptionError("the engine of warps moves one set of pictures; it takes no backgrounds or things")
+        return WarpedStills(pictures[0], clips.length, clips.size, table.warps)
     moving = _all_sequences(table.moving, root)
     backgrounds = [stills(item, root) for item in table.backgrounds] or pictures
     things = [cut_from(stills(item, root)) for item in table.things]

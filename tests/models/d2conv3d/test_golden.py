@@ -12,12 +12,12 @@ from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
 from rotoscope.models.clip_windows import clip_indices
 from rotoscope.models.d2conv3d.analysis import look
-from rotoscope.models.d2conv3d.losses import lovasz_hinge
 from rotoscope.models.d2conv3d.network import NETWORKS
 from rotoscope.models.d2conv3d.options import GapOptions
 from rotoscope.models.d2conv3d.published import TABLE
 from rotoscope.models.d2conv3d.session import D2Session
 from rotoscope.models.d2conv3d.training import TrainingOptions, training_step
+from rotoscope.ops.lovasz import lovasz_hinge
 from rotoscope.ops.resize import padding_to
 from rotoscope.types import Frame, VideoInfo
 from tests import golden

@@ -12,13 +12,14 @@ from rotoscope.masks.run_length import decode
 from rotoscope.models import system, trainable
 from rotoscope.models.clip_windows import ClipWindows
 from rotoscope.models.d2conv3d.analysis import look
-from rotoscope.models.d2conv3d.losses import clip_iou, lovasz_hinge
+from rotoscope.models.d2conv3d.losses import clip_iou
 from rotoscope.models.d2conv3d.network import REPLACED, D2Network, Decoder
 from rotoscope.models.d2conv3d.options import GapOptions
 from rotoscope.models.d2conv3d.published import identify
 from rotoscope.models.d2conv3d.session import D2Session
 from rotoscope.models.d2conv3d.training import TrainingOptions, training_step
 from rotoscope.ops.deform_layers import D2CONV3D, DeformableConv3d, Deformation
+from rotoscope.ops.lovasz import lovasz_hinge
 from rotoscope.training.short_sides import replace_in
 from rotoscope.types import Frame, VideoInfo
 from tests import golden

@@ -15,7 +15,8 @@ from torch import nn
 from rotoscope.data.clips import ClipBatch
 from rotoscope.errors import OptionError
 from rotoscope.models.contract import StepResult, Trainable
-from rotoscope.models.d2conv3d.losses import clip_iou, lovasz_hinge, resized
+from rotoscope.models.d2conv3d.losses import clip_iou, resized
+from rotoscope.ops.lovasz import lovasz_hinge
 
 
 @dataclass(frozen=True)
