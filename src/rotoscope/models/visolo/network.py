@@ -1,0 +1,367 @@
+"""VISOLO: each cell of a grid gives categories and a kernel; the past is read through similarities of cells.
+
+Paper: Han, Hwang, Oh, Park, Kim, Kim, Kim, "VISOLO: Grid-Based Space-Time Aggregation for Efficient Online Video
+Instance Segmentation" (CVPR 2022).
+
+Intended differences to the authors' code: pixels are normalised inside; frames whose sides are no multiples of 16 are
+padded (theirs fail); what a frame is in memory (its reference embedding and its values) is made once and kept, not made
+again for every later frame; category and mask features are read in one product; the features that masks are made of
+are decoded apart from the rest, so that a frame without any candidate needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rotoscope.backbones.mask_decoder import Refine, ResidualPair
+from rotoscope.backbones.pixels import PixelNorm
+from rotoscope.backbones.resnet import ResNet
+
+STRIDE = 16
+GRID = (12, 21)
+ENLARGED = 4  # masks are made at a quarter of the frame's size
+_MEAN = (123.675, 116.28, 103.53)
+_STD = (58.395, 57.12, 57.375)
+_COORDINATES = 2
+_NORM_GROUPS = 32
+
+Grid = tuple[int, int]
+
+
+class NormedConv(nn.Module):
+    """A convolution with bias and a group norm; no activation.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output, a multiple of 32.
+        kernel: 3 or 1.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+        self.norm = nn.GroupNorm(_NORM_GROUPS, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, K, H, W)."""
+        return self.norm(self.conv(x))  # type: ignore[no-any-return]
+
+
+class NormedConvs(nn.Sequential):
+    """Several `NormedConv`, a ReLU after each.
+
+    Args:
+        in_channels: of the input.
+        width: of all outputs.
+        count: how many.
+    """
+
+    def __init__(self, in_channels: int, width: int, count: int) -> None:
+        super().__init__(*(NormedConv(width if place else in_channels, width) for place in range(count)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, width, H, W), 0 or more."""
+        for layer in self:
+            x = functional.relu(layer(x), inplace=True)
+        return x
+
+
+class CategoryBranch(nn.Module):
+    """From the picture to key and category feature, and from what was aggregated to categories.
+
+    Args:
+        in_channels: of the map at stride 16.
+        width: of the branch.
+        classes: categories.
+    """
+
+    def __init__(self, in_channels: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.key = NormedConv(in_channels, width)
+        self.convs = NormedConvs(width, width, 2)
+        self.feature = NormedConv(width, width, 1)
+        self.post = NormedConvs(width, width, 3)
+        self.predict = nn.Conv2d(width, classes, 3, padding=1)
+
+    def before(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, S1, S2) -> key feature and category feature, (B, width, S1, S2) each, of either sign."""
+        key = self.key(x)
+        return key, self.feature(self.convs(functional.relu(key)))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Category feature after aggregation (B, width, S1, S2) -> logits (B, classes, S1, S2)."""
+        return self.predict(self.post(feature))  # type: ignore[no-any-return]
+
+
+class KernelBranch(nn.Module):
+    """From the picture to the mask feature, and from what was aggregated to kernels.
+
+    Args:
+        in_channels: of the map at stride 16, without coordinates.
+        width: of the branch.
+        kernel: length of a kernel.
+    """
+
+    def __init__(self, in_channels: int, width: int, kernel: int) -> None:
+        super().__init__()
+        self.convs = NormedConvs(in_channels + _COORDINATES, width, 3)
+        self.post = NormedConvs(width, width, 2)
+        self.predict = NormedConv(width, kernel, 1)
+
+    def before(self, x: Tensor) -> Tensor:
+        """(B, C + 2, S1, S2) with coordinates -> mask feature (B, width, S1, S2), 0 or more."""
+        return self.convs(x)  # type: ignore[no-any-return]
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Mask feature after aggregation (B, width, S1, S2) -> kernels (B, kernel, S1, S2)."""
+        return self.predict(self.post(feature))  # type: ignore[no-any-return]
+
+
+class FeatureBranch(nn.Module):
+    """The decoder: from the maps of three strides to the features that kernels are applied to.
+
+    Args:
+        channels: of the maps at strides 4, 8 and 16.
+        width: of the decoder.
+        out_channels: of the features.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, out_channels: int) -> None:
+        super().__init__()
+        fine, middle, coarse = channels
+        self.bridge = NormedConv(coarse + _COORDINATES, width)
+        self.pair = ResidualPair(width)
+        self.refine3 = Refine(middle, width)
+        self.refine2 = Refine(fine, width)
+        self.merge = NormedConv(width, width)
+        self.predict = NormedConv(width, out_channels, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps at strides 4, 8, 16, the last one with coordinates -> (B, out_channels, H/4, W/4), of either sign."""
+        fine, middle, coarse = maps
+        x = self.pair(self.bridge(coarse))
+        x = self.refine2(fine, self.refine3(middle, x))
+        x = functional.relu(self.merge(functional.relu(x)), inplace=True)
+        return self.predict(x)  # type: ignore[no-any-return]
+
+
+class SimilarityBranch(nn.Module):
+    """Embeddings whose products say how alike cells of two frames are.
+
+    Args:
+        width: of the key feature.
+        embedding: length of an embedding.
+    """
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.shared = NormedConvs(width, width, 2)
+        self.query = nn.Sequential(NormedConv(width, width), NormedConv(width, embedding, 1))
+        self.reference = nn.Sequential(NormedConv(width, width), NormedConv(width, embedding, 1))
+
+    def forward(self, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Key feature (B, width, S1, S2) -> query and reference embeddings, (B, S, embedding) each."""
+        x = self.shared(functional.relu(key))
+        return cells(self.query(x)), cells(self.reference(x))
+
+
+class Encoded(NamedTuple):
+    """A frame, or several as a batch, without the past.
+
+    Attributes:
+        key: (B, width, S1, S2).
+        category: (B, width, S1, S2), of either sign.
+        mask: (B, width, S1, S2), 0 or more.
+        maps: at strides 4, 8 and 16 of the padded frame, the last one with coordinates; see `VISOLO.decode`.
+    """
+
+    key: Tensor
+    category: Tensor
+    mask: Tensor
+    maps: tuple[Tensor, ...]
+
+
+class Predicted(NamedTuple):
+    """What a training compares with the truth.
+
+    Attributes:
+        features: (B, T, kernel, H/4, W/4) of the padded frames.
+        kernels: (B, T, kernel, S1, S2).
+        categories: (B, T, classes, S1, S2) logits.
+        similarity: (B, P, S, S) logits, rows are cells of the earlier frame of a pair; see `pairs`.
+    """
+
+    features: Tensor
+    kernels: Tensor
+    categories: Tensor
+    similarity: Tensor
+
+
+@dataclass(frozen=True)
+class Widths:
+    """How wide the parts are.
+
+    Attributes:
+        grid: branches on the grid.
+        decoder: the feature branch.
+        kernel: a kernel, and the features that it is applied to.
+        embedding: what similarities are products of.
+    """
+
+    grid: int = 256
+    decoder: int = 256
+    kernel: int = 256
+    embedding: int = 128
+
+
+class VISOLO(nn.Module):
+    """Encoder, the branches on the grid, the feature branch, similarities and values of memory.
+
+    Args:
+        classes: categories: 40 for YouTube-VIS, 80 for COCO, 25 for OVIS.
+        layers: bottlenecks a stage of the encoder.
+        width: of the encoder's stem; 64 as published.
+        widths: of the rest.
+    """
+
+    def __init__(
+        self, classes: int = 40, layers: Sequence[int] = (3, 4, 6), width: int = 64, widths: Widths | None = None
+    ) -> None:
+        super().__init__()
+        self.pixels = PixelNorm(_MEAN, _STD, scale=1.0, dimensions=2)
+        self.encoder: nn.Module = ResNet(layers, width=width)
+        self._add_branches(self.encoder.channels, classes, widths or Widths())
+
+    def _add_branches(self, channels: Sequence[int], classes: int, widths: Widths) -> None:
+        self.classes = classes
+        self.widths = widths
+        self.category = CategoryBranch(channels[-1], widths.grid, classes)
+        self.kernel = KernelBranch(channels[-1], widths.grid, widths.kernel)
+        self.feature = FeatureBranch(channels, widths.decoder, widths.kernel)
+        self.similarity = SimilarityBranch(widths.grid, widths.embedding)
+        self.value = NormedConv(widths.grid, widths.grid)
+        for part in (self.category, self.kernel, self.feature, self.similarity, self.value):
+            part.apply(_initialised)
+
+    def load_encoder(self, state: Mapping[str, Tensor]) -> None:
+        """Start the encoder from a classifier's weights.
+
+        Args:
+            state: names as in the classifier file, stages up to stride 16.
+
+        Raises:
+            RuntimeError: a tensor is missing or of another shape.
+        """
+        self.encoder.load_state_dict(state)
+
+    def picture_maps(self, frames: Tensor) -> list[Tensor]:
+        """Run the encoder on frames (B, 3, H, W), uint8 or float in [0, 1], which it pads to multiples of 16.
+
+        Returns:
+            Maps at strides 4, 8 and 16.
+        """
+        return self.encoder(functional.pad(self.pixels(frames), padding_of(frames)))  # type: ignore[no-any-return]
+
+    def encode(self, frames: Tensor, grid: Grid = GRID) -> Encoded:
+        """Everything of frames that needs no other frame, but for the decoder.
+
+        Args:
+            frames: (B, 3, H, W) RGB, uint8 or float in [0, 1], any size; below and on the right they are padded with
+                the mean colour to multiples of 16.
+            grid: rows and columns of cells, over the padded frame.
+        """
+        fine, middle, coarse = self.picture_maps(frames)
+        coarse = with_coordinates(coarse)
+        x = functional.interpolate(coarse, grid, mode="bilinear", align_corners=False)  # (B, C + 2, S1, S2)
+        key, category = self.category.before(x[:, :-_COORDINATES])
+        return Encoded(key, category, self.kernel.before(x), (fine, middle, coarse))
+
+    def decode(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of `Encoded` -> features (B, kernel, H/4, W/4) of the padded frame."""
+        return self.feature(maps)  # type: ignore[no-any-return]
+
+    def embed(self, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Key feature (B, width, S1, S2) -> query and reference embeddings, (B, S, embedding) each."""
+        return self.similarity(key)  # type: ignore[no-any-return]
+
+    def values(self, category: Tensor, mask: Tensor) -> Tensor:
+        """What a frame gives to others: both features (B, width, S1, S2) -> (B, S, 2 * width), category first."""
+        both = self.value(torch.cat([category, mask]))  # one module serves both
+        return torch.cat([cells(part) for part in both.chunk(2)], dim=2)
+
+    def aggregate(self, encoded: Encoded, read: Tensor) -> tuple[Tensor, Tensor]:
+        """Add what was read from memory (B, S, 2 * width) to the category and mask features of a frame."""
+        size = encoded.category.shape[-2:]
+        category, mask = read.transpose(1, 2).unflatten(2, size).chunk(2, dim=1)
+        return encoded.category + category, encoded.mask + mask
+
+    def forward(self, clips: Tensor, grid: Grid = GRID) -> Predicted:
+        """Run short clips as in training: the memory of each frame is all others.
+
+        Args:
+            clips: (B, 3, T, H, W) RGB, float in [0, 1], any size. A clip of one frame is its own memory.
+            grid: rows and columns of cells.
+        """
+        batch, _, length = clips.shape[:3]
+        encoded = self.encode(clips.transpose(1, 2).flatten(0, 1), grid)  # frames as one batch of B * T
+        query, reference = (part.unflatten(0, (batch, length)) for part in self.embed(encoded.key))
+        similarity = torch.einsum("bise,bjre->bisjr", query, reference)  # (B, T, S, T, S)
+        values = self.values(encoded.category, encoded.mask).unflatten(0, (batch, length))
+        read = _read_others(similarity, values).flatten(0, 1)  # (B * T, S, 2 * width)
+        category, mask = self.aggregate(encoded, read)
+        outputs = self.decode(encoded.maps), self.kernel(mask), self.category(category)
+        features, kernels, categories = (part.unflatten(0, (batch, length)) for part in outputs)
+        supervised = [similarity[:, i, :, j] for i, j in pairs(length)] or [similarity[:, 0, :, 0]]
+        return Predicted(features, kernels, categories, torch.stack(supervised, dim=1))
+
+
+def pairs(length: int) -> list[tuple[int, int]]:
+    """The pairs of frames whose similarity is supervised: (0, 1), (0, 2), (1, 2) of three."""
+    return [(first, second) for first in range(length) for second in range(first + 1, length)]
+
+
+def cells(maps: Tensor) -> Tensor:
+    """(B, C, S1, S2) -> (B, S, C), row by row."""
+    return maps.flatten(2).transpose(1, 2)
+
+
+def with_coordinates(x: Tensor) -> Tensor:
+    """Two more channels, y and x, each from -1 to 1 over the map: (B, C, H, W) -> (B, C + 2, H, W)."""
+    height, width = x.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)[:, None].expand(height, width)
+    across = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype).expand(height, width)
+    places = torch.stack([y, across]).expand(len(x), -1, -1, -1)
+    return torch.cat([x, places], dim=1)
+
+
+def _read_others(similarity: Tensor, values: Tensor) -> Tensor:
+    """Logits (B, T, S, T, S) and values (B, T, S, D) -> (B, T, S, D), one softmax over all cells of the other frames."""
+    length = similarity.shape[1]
+    if length > 1:
+        own = torch.eye(length, dtype=torch.bool, device=similarity.device)[None, :, None, :, None]
+        similarity = similarity.masked_fill(own, float("-inf"))
+    weights = similarity.flatten(3).softmax(dim=3)  # (B, T, S, T * S)
+    return weights.to(values.dtype) @ values.flatten(1, 2)[:, None]
+
+
+def padding_of(frames: Tensor) -> tuple[int, int, int, int]:
+    """What (B, 3, H, W) frames need below and on the right to be whole cells of stride 16, in the order of torch."""
+    height, width = frames.shape[-2:]
+    return 0, -width % STRIDE, 0, -height % STRIDE
+
+
+def _initialised(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+NETWORKS: dict[str, Callable[[], VISOLO]] = {"ytvis": VISOLO, "coco": partial(VISOLO, 80), "ovis": partial(VISOLO, 25)}
