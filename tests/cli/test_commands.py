@@ -41,9 +41,13 @@ def test_bench(capsys):
         assert word in out
     assert run(capsys, "bench", "--size", "48")[0] == 2
     assert run(capsys, "bench", "-m", "3dc-seg/nothing")[0] == 2
-    code, _, err = run(capsys, "bench", "-m", "stm/stm", "--size", "48x64")
-    assert code == 2
-    assert "follows given objects" in err
+
+
+def test_bench_gives_an_object_to_a_model_that_follows_one(capsys):
+    code, out, _ = run(capsys, "bench", "-m", "stm/mobile", "--size", "48x64", "--repeat", "2")
+    assert code == 0
+    for word in ("memory_encoder", "query_encoder", "decoder.refine2", "G a frame", "5.95 M"):
+        assert word in out
 
 
 def test_demo(capsys, tmp_path, monkeypatch):

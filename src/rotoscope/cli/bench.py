@@ -51,10 +51,9 @@ def bench(
     table.add_row("all", f"{whole * 1e3:.2f}", f"{1 / whole:.1f} frames/s")
     console = Console(highlight=False)
     console.print(table)
-    clip, height, width = found.clip
     console.print(f"parameters      {found.parameters / 1e6:.2f} M")
-    console.print(
-        f"multiply-adds   {found.multiply_adds / 1e9:.1f} G a clip of {clip}x{height}x{width}, "
-        f"{found.multiply_adds / found.fresh / 1e9:.1f} G a frame ({found.fresh} new frames a clip)"
-    )
+    adds = f"multiply-adds   {found.multiply_adds / 1e9:.1f} G {found.passed}"
+    if found.fresh > 1 or found.passed != "a frame":
+        adds += f", {found.multiply_adds / found.fresh / 1e9:.1f} G a frame ({found.fresh} new frames a clip)"
+    console.print(adds)
     console.print(f"peak memory     {found.peak_bytes / 2**20:.0f} MiB {found.peak_of}")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rotoscope.inference.loading import load, on_meta, parameters_of
 from rotoscope.inference.model import Model
 from rotoscope.inference.prepare import Precision, choose_device, choose_precision, prepare
 from rotoscope.models import SYSTEM_NAMES, system
-from rotoscope.types import Frame, VideoInfo
+from rotoscope.types import Frame, Prompt, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Measured:
         stages: seconds a frame by stage.
         parameters: of the network.
         multiply_adds: of one pass of the network.
-        clip: frames, height and width of that pass.
+        passed: what went through it then.
         fresh: frames of a pass that were not in the pass before.
         peak_bytes: most memory held.
         peak_of: what that counts.
@@ -49,14 +50,14 @@ class Measured:
     stages: dict[str, float]
     parameters: int
     multiply_adds: int
-    clip: tuple[int, int, int]
+    passed: str
     fresh: int
     peak_bytes: int
     peak_of: str
 
 
 def measure(name: str, size: tuple[int, int], device: str, precision: Precision, repeat: int) -> Measured:
-    """Time a model's session on random frames.
+    """Time a model's session on random frames; one that follows given objects is given one, a quarter of the frame.
 
     Args:
         name: a bundled name, a file, or SYSTEM/NETWORK with random weights.
@@ -66,29 +67,29 @@ def measure(name: str, size: tuple[int, int], device: str, precision: Precision,
         repeat: timed passes.
     """
     model = _one_at_a_time(_open(name, device, precision))
-    if model.declaration.prompts != "none":
-        raise OptionError(f"{name} follows given objects; `bench` times only systems that find objects by themselves")
-    generator = np.random.default_rng(0)
-    images = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(4)]
+    if model.declaration.look_ahead is None:
+        raise OptionError(f"{name} needs the whole video; `bench` times only systems that take one frame after another")
     passes: list[dict[str, float]] = []
-    shape: tuple[int, ...] = ()
     fresh = 0
     with _timed(model.network, model.device) as (times, shapes):
-        for number, (begun, frames) in enumerate(_rounds(model, images, size, repeat + 1)):
+        for number, (begun, frames) in enumerate(_rounds(model, size, repeat + 1)):
             network = sum(seconds for stage, seconds in times.items() if "." not in stage)
             row = {stage: seconds / frames for stage, seconds in _leaves(times).items()}
             row["before and after"] = max(0.0, begun - network) / frames
             if number:
                 passes.append(row)
-            shape, fresh = shapes[-1], frames
+            fresh = frames
             times.clear()
-    stages = {stage: statistics.median(row[stage] for row in passes) for stage in passes[0]}
+    stages = {stage: statistics.median(row.get(stage, 0.0) for row in passes) for stage in passes[0]}
     peak, what = _peak(model.device)
     kind = str(model.dtype).removeprefix("torch.")
-    multiply_adds = _multiply_adds(model.card, shape)
     parameters = parameters_of(on_meta(model.card.system, model.card.network))
-    clip = (shape[2], shape[3], shape[4])
-    return Measured(name, str(model.device), kind, stages, parameters, multiply_adds, clip, fresh, peak, what)
+    if shapes:  # the network itself was called, with clips
+        multiply_adds = _of_a_clip(model.card, shapes[-1])
+        passed = f"a clip of {'x'.join(map(str, shapes[-1][2:]))}"
+    else:
+        multiply_adds, passed = _of_a_step(model, size), "a frame"
+    return Measured(name, str(model.device), kind, stages, parameters, multiply_adds, passed, fresh, peak, what)
 
 
 def _open(name: str, device: str, precision: Precision) -> Model:
@@ -109,31 +110,43 @@ def _one_at_a_time(model: Model) -> Model:
     return model.with_options(parallel=1) if hasattr(model.options, "parallel") else model
 
 
-def _rounds(
-    model: Model, images: list[np.ndarray[Any, np.dtype[np.uint8]]], size: tuple[int, int], count: int
-) -> Iterator[tuple[float, int]]:
-    """Seconds and frames of `count` passes of the network, the first one a full clip."""
-    info = VideoInfo("bench", size[1], size[0])
-    with model.session(info) as session:
-        index, given = 0, 0
+def _rounds(model: Model, size: tuple[int, int], passes: int) -> Iterator[tuple[float, int]]:
+    """Seconds and frames of `passes` passes of the network; the first, a full clip or a prompt, is unlike others."""
+    with model.session(VideoInfo("bench", size[1], size[0])) as session:
+        given = 0
         ran = _Calls(model.network)
         start = time.perf_counter()
-        while count:
-            session.step(Frame(index, index / 24, images[index % len(images)]))
-            index += 1
+        for frame, prompt in _inputs(model, size):
+            session.step(frame, prompt)
             given += 1
             if ran.changed():
                 yield time.perf_counter() - start, given
-                count, given = count - 1, 0
+                passes, given = passes - 1, 0
+                if not passes:
+                    return
                 start = time.perf_counter()
 
 
+def _inputs(model: Model, size: tuple[int, int]) -> Iterator[tuple[Frame, Prompt | None]]:
+    """Random frames without end, the first with an object where the model is to be given one."""
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(4)]
+    for index in count():
+        prompt = None
+        if index == 0 and model.declaration.prompts != "none":
+            mask = np.zeros(size, np.bool_)
+            mask[size[0] // 4 : size[0] * 3 // 4 + 1, size[1] // 4 : size[1] * 3 // 4 + 1] = True
+            prompt = Prompt(0, {1: mask})
+        yield Frame(index, index / 24, images[index % len(images)]), prompt
+
+
 class _Calls:
-    """Tells whether a network was called since the last question."""
+    """Tells whether a part of a network was called since the last question."""
 
     def __init__(self, network: nn.Module) -> None:
         self._count = 0
-        network.register_forward_hook(self._note)
+        for part in network.children():
+            part.register_forward_hook(self._note)
 
     def _note(self, *_: Any) -> None:
         self._count += 1
@@ -183,10 +196,24 @@ def _leaves(times: dict[str, float]) -> dict[str, float]:
     return whole | detailed if detailed else {stage: s for stage, s in times.items() if "." not in stage}
 
 
-def _multiply_adds(card: Card, shape: tuple[int, ...]) -> int:
+def _of_a_clip(card: Card, shape: tuple[int, ...]) -> int:
+    """Multiply-adds of the network for a clip (B, 3, T, H, W)."""
     network = on_meta(card.system, card.network).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(shape, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def _of_a_step(model: Model, size: tuple[int, int]) -> int:
+    """Multiply-adds of an online session's third frame, by the network as it was built, in float32 on the CPU."""
+    network = model.system.build(model.card.network).eval()
+    info = VideoInfo("bench", size[1], size[0])
+    with model.system.session(network, info, model.options, torch.device("cpu")) as session:
+        inputs = _inputs(model, size)
+        for frame, prompt in islice(inputs, 2):
+            session.step(frame, prompt)
+        with FlopCounterMode(display=False) as counter:
+            session.step(*next(inputs))
     return int(counter.get_total_flops()) // 2
 
 
