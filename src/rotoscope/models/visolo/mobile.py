@@ -31,6 +31,7 @@ class MobileVISOLO(VISOLO):
     """
 
     encoder: MobileNet2
+    frozen = ()
 
     def __init__(self, classes: int = 40, widths: Widths | None = None) -> None:
         nn.Module.__init__(self)

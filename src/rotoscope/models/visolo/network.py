@@ -195,7 +195,8 @@ class Predicted(NamedTuple):
         features: (B, T, kernel, H/4, W/4) of the padded frames.
         kernels: (B, T, kernel, S1, S2).
         categories: (B, T, classes, S1, S2) logits.
-        similarity: (B, P, S, S) logits, rows are cells of the earlier frame of a pair; see `pairs`.
+        similarity: (B, P, S, S) logits, rows are cells of the earlier frame of a pair; see `pairs`. A clip of one frame
+            has its similarity to itself.
     """
 
     features: Tensor
@@ -230,6 +231,9 @@ class VISOLO(nn.Module):
         width: of the encoder's stem; 64 as published.
         widths: of the rest.
     """
+
+    frozen = ("encoder.conv1.", "encoder.layer1.")  # never trained, as published; norms of the encoder are not either
+    fresh = ("category.predict.",)  # starts anew where a file has other categories
 
     def __init__(
         self, classes: int = 40, layers: Sequence[int] = (3, 4, 6), width: int = 64, widths: Widths | None = None

@@ -33,7 +33,13 @@ class Targets:
 
 
 def clip_targets(
-    masks: Tensor, categories: Tensor, classes: int, grid: Grid, centre: float = 0.2, published_extent: bool = False
+    masks: Tensor,
+    categories: Tensor,
+    classes: int,
+    grid: Grid,
+    centre: float = 0.2,
+    published_extent: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Targets:
     """The targets of one clip.
 
@@ -44,18 +50,21 @@ def clip_targets(
         grid: rows and columns of cells.
         centre: the rectangle's share of an instance's height and width.
         published_extent: see `cell_instances`.
+        size: (height, width) that the grid lies over, where frames are padded below and on the right.
     """
     length, count = masks.shape[:2]
-    instance = cell_instances(masks, grid, centre, published_extent)
+    instance = cell_instances(masks, grid, centre, published_extent, size)
     belongs = functional.one_hot(instance + 1, count + 1)[..., 1:].float()  # (T, S, N)
     kinds = functional.one_hot(categories, classes).float()  # (N, C)
     category = (belongs @ kinds).transpose(1, 2)
     alike = [belongs[first] @ belongs[second].T for first, second in pairs(length)]
-    size = instance.shape[1]
-    return Targets(instance, category, torch.stack(alike) if alike else category.new_zeros(0, size, size))
+    cells = instance.shape[1]
+    return Targets(instance, category, torch.stack(alike) if alike else category.new_zeros(1, cells, cells))
 
 
-def cell_instances(masks: Tensor, grid: Grid, centre: float, published_extent: bool) -> Tensor:
+def cell_instances(
+    masks: Tensor, grid: Grid, centre: float, published_extent: bool, size: tuple[int, int] | None = None
+) -> Tensor:
     """Which instance each cell is to find.
 
     Where two want a cell it goes to the one whose centre is nearer to the cell's, to the first where they are equally
@@ -67,16 +76,17 @@ def cell_instances(masks: Tensor, grid: Grid, centre: float, published_extent: b
         centre: share of an instance's height and width.
         published_extent: take an instance's height and width from the frame's corner, not from its own first row and
             column, as the released code does by a slip; its published weights were trained so.
+        size: see `clip_targets`.
 
     Returns:
         (T, S) int64, -1 where no instance is.
     """
-    length, count, *size = masks.shape
-    rows, columns = grid
+    length, count = masks.shape[:2]
+    (height, width), (rows, columns) = size or masks.shape[2:], grid
     if not count:
         return torch.full((length, rows * columns), NONE, device=masks.device)
-    down = _touched(masks.any(dim=3), masks.sum(dim=3), size[0] / rows, rows, centre, published_extent)
-    across = _touched(masks.any(dim=2), masks.sum(dim=2), size[1] / columns, columns, centre, published_extent)
+    down = _touched(masks.any(dim=3), masks.sum(dim=3), height / rows, rows, centre, published_extent)
+    across = _touched(masks.any(dim=2), masks.sum(dim=2), width / columns, columns, centre, published_extent)
     touched = down.inside[..., :, None] & across.inside[..., None, :]  # (T, N, S1, S2)
     distance = down.distance[..., :, None] ** 2 + across.distance[..., None, :] ** 2
     distance = torch.where(touched, distance, float("inf")).flatten(2)  # (T, N, S)
