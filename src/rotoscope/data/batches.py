@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rotoscope.data.clips import ClipBatch, Draft
+from rotoscope.data.clips import CategorisedDraft, ClipBatch, Draft
 from rotoscope.data.sources import ClipSource
 from rotoscope.errors import DataError
 
@@ -113,4 +114,16 @@ def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBat
     """Make a batch of clips of one shape, channels-last in memory."""
     clips, labels = zip(*(draft.render(device) for draft in drafts), strict=True)
     stacked = torch.stack(clips).contiguous(memory_format=torch.channels_last_3d)
-    return ClipBatch(stacked, torch.stack(labels)[:, None])
+    return ClipBatch(stacked, torch.stack(labels)[:, None], _categories(drafts, stacked.device))
+
+
+def _categories(drafts: Sequence[Draft], device: torch.device) -> Tensor | None:
+    """See `ClipBatch.categories`."""
+    if not any(isinstance(draft, CategorisedDraft) for draft in drafts):
+        return None
+    table = torch.zeros(len(drafts), 256, dtype=torch.int64)
+    for row, draft in zip(table, drafts, strict=True):
+        if isinstance(draft, CategorisedDraft):
+            for label, category in draft.categories.items():
+                row[label] = category
+    return table.to(device)

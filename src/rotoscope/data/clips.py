@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,11 +22,13 @@ class ClipBatch:
 
     Attributes:
         clips: (B, 3, T, H, W) float32, RGB in [0, 1].
-        masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects.
+        masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects, 255 what does not count.
+        categories: (B, 256) int64, the category number of each id, 0 where it has none; None where no clip has any.
     """
 
     clips: Tensor
     masks: Tensor
+    categories: Tensor | None = None
 
 
 def released_indices(count: int, start: int, length: int, gap: int, generator: np.random.Generator) -> list[int]:
@@ -62,12 +64,44 @@ def paper_indices(count: int, start: int, length: int, span: int, generator: np.
     return sorted([start, *chosen.tolist(), *[count - 1] * (length - 1 - len(chosen))])
 
 
+def spaced_indices(count: int, start: int, length: int, span: int, generator: np.random.Generator) -> list[int]:
+    """The frames of one training clip, evenly spaced, as STEm-Seg takes them; no chance is used.
+
+    Args:
+        count: frames of the video.
+        start: 0-based first frame; earlier where the span would not fit after it.
+        length: frames of the clip.
+        span: from the first to the last frame; at most count - 1.
+        generator: not used.
+    """
+    span = min(span, count - 1)
+    start = min(start, count - 1 - span)
+    return [int(index) for index in np.round(np.linspace(start, start + span, length))]  # half to even
+
+
 class Draft(Protocol):
     """A clip that is drawn and read but not yet made: small to send between processes, made on the device it is for."""
 
     def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Make the clip (3, T, H, W) float32 RGB in [0, 1] and its labels (T, H, W) uint8."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class CategorisedDraft:
+    """A draft whose labels have categories; itself a `Draft`.
+
+    Attributes:
+        draft: of the clip.
+        categories: label to category number, 1 or more.
+    """
+
+    draft: Draft
+    categories: Mapping[int, int]
+
+    def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """See `Draft.render`."""
+        return self.draft.render(device)
 
 
 @dataclass(frozen=True, eq=False)

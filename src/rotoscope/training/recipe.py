@@ -26,9 +26,11 @@ class VideoSet:
         sequences: only these.
         leave_out: not these.
         frames: annotated frames that the published set has, told by a dry run where the set is not at hand.
+        classes: which categories are kept, as what; see `data.categories.class_map`. All as they are without it.
+        void_background: pixels of no object do not count; for sets whose annotation leaves objects out.
     """
 
-    kind: Literal["davis", "youtube-vos", "fbms", "visal", "folder"]
+    kind: Literal["davis", "youtube-vos", "youtube-vis", "ovis", "kitti-mots", "fbms", "visal", "folder"]
     path: str
     split: str = "train"
     year: int = 2016
@@ -36,6 +38,8 @@ class VideoSet:
     sequences: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     frames: int = 0
+    classes: str = ""
+    void_background: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class PictureSet:
         images: folder of the pictures of a COCO file, found beside it when empty.
         split: keep the pictures that say they belong to this split.
         count: pictures that the published set has, told by a dry run where the set is not at hand.
+        classes: which categories of a COCO file are kept, as what; see `data.categories.class_map`.
     """
 
     kind: Literal["coco", "pictures"]
@@ -55,6 +60,7 @@ class PictureSet:
     images: str = ""
     split: str = ""
     count: int = 0
+    classes: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class VideoData:
         sets: where the sequences are.
         weight: how often it is drawn from, against the other tables.
         spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
-        rule: "released" or "paper"; see `data.clips`.
+        rule: "released", "paper" or "spaced"; see `data.clips`.
         even: every sequence counts alike, however long it is.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
@@ -77,7 +83,7 @@ class VideoData:
     sets: tuple[VideoSet, ...]
     weight: float = 1.0
     spans: tuple[int, ...] = (12,)
-    rule: Literal["released", "paper"] = "released"
+    rule: Literal["released", "paper", "spaced"] = "released"
     even: bool = False
     crop: Literal["window", "released"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
