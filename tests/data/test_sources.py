@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from rotoscope.data.batches import Mixture
 from rotoscope.data.clips import Augmentation, ReleasedCrop
-from rotoscope.data.sources import FramesOf, ReleasedStills, StillClips, VideoClips, moving_things
+from rotoscope.data.sources import FramesOf, GrowingClips, ReleasedStills, StillClips, VideoClips, moving_things
 from rotoscope.data.stills.cutouts import cut_from
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.errors import DataError
@@ -194,3 +195,17 @@ def test_sources_of_things_pickle(sequences):
         assert isinstance(things, partial)
         sent = pickle.loads(pickle.dumps(things))
         assert np.array_equal(things(3, rng()).texture, sent(3, rng()).texture)
+
+
+def test_spans_come_in_one_by_one(sequences):
+    stages = [VideoClips(sequences[:1], 2, (1, 4)[:count], WHOLE, "paper") for count in (1, 2)]
+    growing = GrowingClips(stages, 0.5)
+    assert len(growing) == len(stages[1])
+    assert [growing.at(done) for done in (0.0, 0.49, 0.5, 1.0)] == [stages[0], stages[0], stages[1], stages[1]]
+    early, late = Mixture([growing], [1], seed=0, samples=10), Mixture([growing], [1], seed=0)
+    gaps = [max(np.diff(numbers(early.draw(sample)))) for sample in range(5)]
+    assert max(gaps) == 1
+    assert max(max(np.diff(numbers(late.draw(sample)))) for sample in range(20)) > 1
+    for stages_, over in (([], 0.5), (stages, 0.0), (stages, 2.0)):
+        with pytest.raises(DataError, match="stages"):
+            GrowingClips(stages_, over)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rotoscope.data.clips import CategorisedDraft, ClipBatch, Draft
-from rotoscope.data.sources import ClipSource
+from rotoscope.data.sources import ClipSource, GrowingClips
 from rotoscope.errors import DataError
 
 
@@ -29,18 +29,22 @@ class Mixture:
         sources: where clips come from.
         weights: one for each, 0 or more.
         seed: of all chance.
+        samples: of the whole training, for sources that change as it goes on; 0: they are as at its end.
 
     Raises:
         DataError: no source, or weights that do not fit.
     """
 
-    def __init__(self, sources: Sequence[ClipSource], weights: Sequence[float], seed: int = 0) -> None:
+    def __init__(
+        self, sources: Sequence[ClipSource], weights: Sequence[float], seed: int = 0, samples: int = 0
+    ) -> None:
         if not sources or len(sources) != len(weights) or min(weights) < 0 or not sum(weights) > 0:
             raise DataError(f"{len(sources)} sources of clips with the weights {list(weights)}; none can be drawn from")
         used = [(source, weight) for source, weight in zip(sources, weights, strict=True) if weight > 0]
         self._sources = [source for source, _ in used]
         self._shares = np.array([weight for _, weight in used]) / sum(weight for _, weight in used)
         self._seed = seed
+        self.samples = samples
 
     def __len__(self) -> int:
         """Count the clips of an epoch: those of all sources."""
@@ -50,11 +54,16 @@ class Mixture:
         """Draw sample number `sample`, from 0 on without end."""
         generator = np.random.default_rng([self._seed, sample])
         if len(self._sources) == 1:
-            source = self._sources[0]
+            source = self._now(self._sources[0], sample)
             epoch, place = divmod(sample, len(source))
             return source.draw(int(self._order(epoch)[place]), generator)
-        source = self._sources[int(generator.choice(len(self._sources), p=self._shares))]
+        source = self._now(self._sources[int(generator.choice(len(self._sources), p=self._shares))], sample)
         return source.draw(int(generator.integers(len(source))), generator)
+
+    def _now(self, source: ClipSource, sample: int) -> ClipSource:
+        if not isinstance(source, GrowingClips):
+            return source
+        return source.at(sample / self.samples if self.samples else 1.0)
 
     def _order(self, epoch: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         return np.random.default_rng([self._seed, epoch, 1]).permutation(len(self))

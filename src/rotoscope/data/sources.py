@@ -112,6 +112,35 @@ class VideoClips:
         return CategorisedDraft(draft, sequence.categories) if sequence.categories else draft
 
 
+class GrowingClips:
+    """Clips that reach further as a training goes on.
+
+    Args:
+        stages: one after the other, of the same clips.
+        over: share of the training in which all stages but the last pass, above 0 and up to 1.
+
+    Raises:
+        DataError: there is no stage, or the share is none.
+    """
+
+    def __init__(self, stages: Sequence[ClipSource], over: float) -> None:
+        if not stages or not 0 < over <= 1:
+            raise DataError(f"{len(stages)} stages that pass in {over:g} of a training; give one, and a share up to 1")
+        self._stages, self._over = tuple(stages), over
+
+    def __len__(self) -> int:
+        return len(self._stages[-1])
+
+    def at(self, done: float) -> ClipSource:
+        """The source to draw from when the share `done` of the training is over."""
+        last = len(self._stages) - 1
+        return self._stages[min(last, int(done / self._over * last)) if last else 0]
+
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
+        """Draw as at the end; see `ClipSource.draw`."""
+        return self._stages[-1].draw(number, generator)
+
+
 @dataclass(frozen=True, eq=False)
 class SceneDraft:
     """Layers to be rendered; see `stills.layers.render`.

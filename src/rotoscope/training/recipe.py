@@ -72,6 +72,8 @@ class VideoData:
         sets: where the sequences are.
         weight: how often it is drawn from, against the other tables.
         spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
+        growing: share of the training in which the spans come in one by one, in the order of the list; 0: all from the
+            start.
         rule: "released", "paper" or "spaced"; see `data.clips`.
         even: every sequence counts alike, however long it is.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
@@ -83,6 +85,7 @@ class VideoData:
     sets: tuple[VideoSet, ...]
     weight: float = 1.0
     spans: tuple[int, ...] = (12,)
+    growing: float = 0.0
     rule: Literal["released", "paper", "spaced"] = "released"
     even: bool = False
     crop: Literal["window", "released"] = "window"

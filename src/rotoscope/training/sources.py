@@ -17,6 +17,7 @@ from rotoscope.data.sources import (
     AnySequence,
     ClipSource,
     FramesOf,
+    GrowingClips,
     ReleasedStills,
     StillClips,
     VideoClips,
@@ -55,13 +56,17 @@ def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:
     return RenderedClips(table.clips, clips.length, clips.size, table.seed)
 
 
-def _videos(table: VideoData, clips: ClipShape, root: Path) -> VideoClips:
+def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     if table.crop == "released":
         cutting: Augmentation | ReleasedCrop = ReleasedCrop(clips.size, table.repair)
     else:
         cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone)
     found = _all_sequences(table.sets, root)
-    return VideoClips(found, clips.length, table.spans, cutting, table.rule, table.even)
+    reaches = [table.spans]
+    if table.growing:
+        reaches = [table.spans[: count + 1] for count in range(len(table.spans))]
+    stages = [VideoClips(found, clips.length, spans, cutting, table.rule, table.even) for spans in reaches]
+    return GrowingClips(stages, table.growing) if table.growing else stages[0]
 
 
 def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:

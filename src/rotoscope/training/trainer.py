@@ -113,6 +113,7 @@ class Trainer:
         self.batch = recipe.run.batch * recipe.run.accumulate * group.size
         self.steps_per_epoch = len(data) / self.batch
         self.steps = recipe.run.steps or math.ceil(recipe.run.epochs * self.steps_per_epoch)
+        data.samples = self.steps * self.batch
         self.step = 0
         self.best = -1.0
         self._before = 0.0  # seconds trained before a resume
