@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from rotoscope.data.rotated import CopiedStills, RotatedCrop, Turn, drawn_indices
+from rotoscope.data.clips import drawn_indices
+from rotoscope.data.rotated import RotatedCrop, Turn
+from rotoscope.data.sources import CopiedStills
 from rotoscope.ops.resize import resize_labels, resize_picture
 from tests import golden
 

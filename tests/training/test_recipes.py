@@ -22,6 +22,9 @@ TRIED += (
     "3dc-seg/clip4-davis",
     "3dc-seg-mobile/video",
     "stm/videos",
+    "visolo/coco",
+    "visolo/youtube-vis-2019",
+    "visolo/mobile",
 )
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rotoscope.data.clips import FramesDraft
-from rotoscope.data.sources import Stills
 from rotoscope.ops.resize import resize_labels, resize_picture
 
 
@@ -120,39 +119,3 @@ class RotatedCrop:
             pictures.append(turn.picture((top, left), self.size, picture))
             maps.append(turn.labels((top, left), self.size, label))
         return FramesDraft(np.stack(pictures), np.stack(maps), self.size)
-
-
-class CopiedStills:
-    """Clips of a picture several times, each frame cut by itself; one clip for each picture.
-
-    Args:
-        pictures: with labelled objects.
-        length: frames of a clip.
-        cutting: how.
-    """
-
-    def __init__(self, pictures: Stills, length: int, cutting: RotatedCrop) -> None:
-        self._pictures, self._length, self._cutting = pictures, length, cutting
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-    def draw(self, number: int, generator: np.random.Generator) -> FramesDraft:
-        """See `sources.ClipSource.draw`."""
-        picture, labels = self._pictures.read(number)
-        frames = np.broadcast_to(picture, (self._length, *picture.shape))
-        return self._cutting.draft(frames, np.broadcast_to(labels, (self._length, *labels.shape)), generator)
-
-
-def drawn_indices(count: int, start: int, length: int, reach: int, generator: np.random.Generator) -> list[int]:
-    """The frames of one training clip as VISOLO draws them: any near a frame, in any order, also twice.
-
-    Args:
-        count: frames of the video.
-        start: 0-based; the candidates lie from `reach` before it to `reach` - 1 after it.
-        length: frames of the clip.
-        reach: see above.
-        generator: source of chance.
-    """
-    low, high = max(0, start - reach), min(count, start + reach)
-    return [int(index) for index in generator.integers(low, high, length)]

@@ -1,39 +1,12 @@
-"""What categories are called, in the order of their numbers, and which of COCO's mean which of YouTube-VIS's."""
+"""What the categories of a network are called."""
 
 from __future__ import annotations
 
 from rotoscope.errors import OptionError
+from rotoscope.masks.category_names import COCO, OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 
-COCO = (
-    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
-    *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
-    *("elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee"),
-    *("skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard"),
-    *("tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple"),
-    *("sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch"),
-    *("potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone"),
-    *("microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear"),
-    *("hair drier", "toothbrush"),
-)
-YTVIS2019 = (
-    *("person", "giant_panda", "lizard", "parrot", "skateboard", "sedan", "ape", "dog", "snake", "monkey", "hand"),
-    *("rabbit", "duck", "cat", "cow", "fish", "train", "horse", "turtle", "bear", "motorbike", "giraffe", "leopard"),
-    *("fox", "deer", "owl", "surfboard", "airplane", "truck", "zebra", "tiger", "elephant", "snowboard", "boat"),
-    *("shark", "mouse", "frog", "eagle", "earless_seal", "tennis_racket"),
-)
-YTVIS2021 = (
-    *("airplane", "bear", "bird", "boat", "car", "cat", "cow", "deer", "dog", "duck", "earless_seal", "elephant"),
-    *("fish", "flying_disc", "fox", "frog", "giant_panda", "giraffe", "horse", "leopard", "lizard", "monkey"),
-    *("motorbike", "mouse", "parrot", "person", "rabbit", "shark", "skateboard", "snake", "snowboard", "squirrel"),
-    *("surfboard", "tennis_racket", "tiger", "train", "truck", "turtle", "whale", "zebra"),
-)
-OVIS = (
-    *("Person", "Bird", "Cat", "Dog", "Horse", "Sheep", "Cow", "Elephant", "Bear", "Zebra", "Giraffe", "Poultry"),
-    *("Giant_panda", "Lizard", "Parrot", "Monkey", "Rabbit", "Tiger", "Fish", "Turtle", "Bicycle", "Motorcycle"),
-    *("Airplane", "Boat", "Vehical"),  # spelt so in the data set
-)
-_NAMES = {"coco": COCO, "ytvis2019": YTVIS2019, "ytvis2021": YTVIS2021, "ovis": OVIS}
-_BY_COUNT = {80: COCO, 40: YTVIS2019, 25: OVIS}
+_NAMES = {"coco": COCO, "ytvis2019": YOUTUBE_VIS_2019, "ytvis2021": YOUTUBE_VIS_2021, "ovis": OVIS}
+_BY_COUNT = {80: COCO, 40: YOUTUBE_VIS_2019, 25: OVIS}
 
 
 def names_of(which: str, count: int) -> tuple[str, ...]:

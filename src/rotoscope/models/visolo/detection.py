@@ -104,9 +104,7 @@ def detect(
     order = order[lowered[order] >= options.keep_score][: options.most]
     alive = uncovered(shared[order][:, order], areas[order], options.overlap)
     order = order[alive]
-    return Detections(
-        found.masks[order], found.labels[order], lowered[order], found.vectors[order], found.cells[order]
-    )
+    return Detections(found.masks[order], found.labels[order], lowered[order], found.vectors[order], found.cells[order])
 
 
 def nothing(vectors: Tensor, size: tuple[int, int]) -> Detections:

@@ -91,9 +91,9 @@ def _dice(logits: Tensor, masks: Tensor, instance: Tensor) -> Tensor:
     parts = []
     height, width = masks.shape[-2:]
     for some, chosen in zip(logits.split(_AT_ONCE), instance.split(_AT_ONCE), strict=True):
-        large = functional.interpolate(
-            some[None], scale_factor=float(ENLARGED), mode="bilinear", align_corners=False
-        )[0, :, :height, :width]
+        large = functional.interpolate(some[None], scale_factor=float(ENLARGED), mode="bilinear", align_corners=False)[
+            0, :, :height, :width
+        ]
         soft, truth = large.sigmoid().flatten(1), masks[chosen].flatten(1).to(large.dtype)
         both = (soft * truth).sum(dim=1)
         parts.append(1 - 2 * both / ((soft**2).sum(dim=1) + truth.sum(dim=1) + _TINY))

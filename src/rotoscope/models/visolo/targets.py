@@ -103,9 +103,7 @@ class _Side:
     distance: Tensor
 
 
-def _touched(
-    occupied: Tensor, pixels: Tensor, cell: float, cells: int, share: float, published_extent: bool
-) -> _Side:
+def _touched(occupied: Tensor, pixels: Tensor, cell: float, cells: int, share: float, published_extent: bool) -> _Side:
     """Lines of a mask that have pixels (T, N, L), how many they have, and the length of a cell -> see `_Side`."""
     length = occupied.shape[2]
     place = torch.arange(length, device=occupied.device, dtype=torch.float64)

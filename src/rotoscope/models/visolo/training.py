@@ -88,9 +88,7 @@ def training_step(
     return StepResult(loss, (1 - of_masks.detach() / MASK_WEIGHT).clamp(0, 1))
 
 
-def _truth(
-    batch: ClipBatch, classes: int, grid: Grid, options: TrainingOptions
-) -> tuple[list[Tensor], list[Targets]]:
+def _truth(batch: ClipBatch, classes: int, grid: Grid, options: TrainingOptions) -> tuple[list[Tensor], list[Targets]]:
     """Masks (T, N, H, W) and targets of each clip."""
     if batch.masks.is_meta:  # traced without data
         return _traced(batch, classes, grid)
@@ -107,9 +105,7 @@ def _truth(
             )
         masks.append(own)
         size = (height + below, width + right)
-        targets.append(
-            clip_targets(own, categories, classes, grid, options.centre, options.published_extent, size)
-        )
+        targets.append(clip_targets(own, categories, classes, grid, options.centre, options.published_extent, size))
     return masks, targets
 
 
