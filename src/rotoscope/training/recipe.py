@@ -125,8 +125,8 @@ class StillData:
         kind: tells this table from the others.
         pictures: moved as a whole.
         weight: how often it is drawn from, against the other tables.
-        engine: "scenes": ours; "released": the published code's chain of changes; "rotated": each picture several times,
-            see `turn`.
+        engine: "scenes": ours; "released": the published code's chain of changes; "rotated": each picture several
+            times, see `turn`.
         backgrounds: what compositions stand before; the pictures themselves where there are none.
         things: pictures whose objects are put before them.
         moving: sequences whose objects are put before them, and whose frames are backgrounds too.
@@ -205,8 +205,9 @@ class ScheduleRecipe:
     """How the learning rate changes, as a factor of its peak.
 
     Attributes:
-        kind: "constant"; "steps": times `factor` from each epoch of `drops` and step of `drop_steps` on; "exponential": times `factor` after
-            every epoch; "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
+        kind: "constant"; "steps": times `factor` from each epoch of `drops` and each step of `drop_steps` on;
+            "exponential": times `factor` after every epoch; "cosine": to `floor` at the last step; "polynomial":
+            (1 - done) ** `power`.
         warm_up: steps of linear rise before all of these.
         drops: epochs, counted from 0, that begin with a lower rate.
         drop_steps: steps, counted from 0, that do.

@@ -346,7 +346,7 @@ def with_coordinates(x: Tensor) -> Tensor:
 
 
 def _read_others(similarity: Tensor, values: Tensor) -> Tensor:
-    """Logits (B, T, S, T, S) and values (B, T, S, D) -> (B, T, S, D), one softmax over all cells of the other frames."""
+    """Logits (B, T, S, T, S), values (B, T, S, D) -> (B, T, S, D), one softmax over all cells of the other frames."""
     length = similarity.shape[1]
     if length > 1:
         own = torch.eye(length, dtype=torch.bool, device=similarity.device)[None, :, None, :, None]
