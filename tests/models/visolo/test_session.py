@@ -274,9 +274,9 @@ def test_labels_follow_the_network_and_the_options():
 
 
 def test_prompts_and_wrong_options_are_refused():
-    with OnlineSession(small(), VideoInfo("clip", 80, 48), OnlineOptions(grid="4x6"), CPU) as session:
-        with pytest.raises(OptionError, match="no prompts"):
-            session.step(Frame(0, 0.0, images(1)[0]), Prompt(0, {1: np.ones((48, 80), bool)}))
+    session = OnlineSession(small(), VideoInfo("clip", 80, 48), OnlineOptions(grid="4x6"), CPU)
+    with pytest.raises(OptionError, match="no prompts"):
+        session.step(Frame(0, 0.0, images(1)[0]), Prompt(0, {1: np.ones((48, 80), bool)}))
     for wrong in (
         {"grid": "12"},
         {"grid": "0x4"},

@@ -342,6 +342,8 @@ def with_coordinates(x: Tensor) -> Tensor:
     y = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)[:, None].expand(height, width)
     across = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype).expand(height, width)
     places = torch.stack([y, across]).expand(len(x), -1, -1, -1)
+    if x.is_contiguous(memory_format=torch.channels_last):  # the concatenation has the layout of all its parts
+        places = places.contiguous(memory_format=torch.channels_last)
     return torch.cat([x, places], dim=1)
 
 
