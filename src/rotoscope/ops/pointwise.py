@@ -32,9 +32,7 @@ class PointwiseConv2d(nn.Conv2d):
         """
         if not replaceable(conv):
             raise ValueError(f"found {conv}; expected 1x1, no padding, one group")
-        module = cls(
-            conv.in_channels, conv.out_channels, 1, conv.stride, bias=conv.bias is not None, device="meta"
-        )
+        module = cls(conv.in_channels, conv.out_channels, 1, conv.stride, bias=conv.bias is not None, device="meta")
         module.weight, module.bias = conv.weight, conv.bias
         return module.train(conv.training)
 

@@ -173,9 +173,10 @@ def test_three_equal_masks_leave_one():
     assert matrix_decay(torch.zeros(0, 0), torch.zeros(0), labels[:0], "gaussian").shape == (0,)
 
 
-def test_shared_pixels_are_counted_exactly():
+@pytest.mark.parametrize("count", [7, 40])
+def test_shared_pixels_are_counted_exactly(count):
     torch.manual_seed(0)
-    masks = torch.rand(7, 33, 21) < 0.4
+    masks = torch.rand(count, 33, 21) < 0.04
     expected = torch.einsum("ihw,jhw->ij", masks.double(), masks.double())
     assert torch.equal(shared_pixels(masks).double(), expected)
     assert uncovered(shared_pixels(masks), masks.sum(dim=(1, 2)).float(), 1.0).all()

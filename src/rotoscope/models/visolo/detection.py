@@ -1,7 +1,7 @@
 """From the cells of one frame to its instances: candidates, Matrix NMS, removal of covered masks.
 
-Masks are made a few at a time at the network's size and kept as bits. Scores of empty masks and quotients of nothing by
-nothing never arise here; see `_hopeless` for what the released code makes of them.
+Masks are made one at a time at the network's size and kept as truth values. Empty masks are let go before anything is
+divided by their size. What the released code makes of them, and of the first cell, comes with the option `published`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from rotoscope.models.visolo.options import Decay, OnlineOptions
 
 MASK_LEVEL = 0.5
 _SIGMA = 2.0
+_FEW = 24  # masks up to which it does not pay to look where they meet
 _FIRST = 500  # candidates that Matrix NMS looks at
-_AT_ONCE = 16  # masks that are enlarged together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,25 +163,43 @@ def uncovered(shared: Tensor, areas: Tensor, overlap: float) -> Tensor:
 def shared_pixels(masks: Tensor) -> Tensor:
     """Count the pixels that each two of (N, H, W) bool masks have in common: (N, N) float32, exact."""
     flat = masks.flatten(1)
-    busy = flat.sum(dim=0, dtype=torch.int16) > 1  # only there can two masks meet
-    total = torch.diag(flat.sum(dim=1).float())
-    met = flat[:, busy].float()  # (N, pixels)
-    common = met @ met.T
-    return common.fill_diagonal_(0).add_(total)
+    if len(flat) <= _FEW:
+        whole = flat.float()
+        return whole @ whole.T
+    met = flat[:, flat.sum(dim=0, dtype=torch.int16) > 1].float()  # only there can two masks meet
+    return (met @ met.T).fill_diagonal_(0).add_(torch.diag(flat.sum(dim=1).float()))
 
 
 def _masks(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, h, w) logits -> masks (N, H, W) bool, their mean probability inside (N,), their pixels (N,) float."""
+    """(N, h, w) logits -> masks (N, H, W) bool, their mean probability inside (N,), their pixels (N,) float.
+
+    One mask is enlarged after the other, and only where it has pixels: bilinear values between logits that are not
+    above 0 are not either. So the result is that of enlarging everything.
+    """
     height, width = size
-    masks = torch.empty((len(logits), height, width), dtype=torch.bool, device=logits.device)
+    masks = torch.zeros((len(logits), height, width), dtype=torch.bool, device=logits.device)
     sums = torch.zeros(len(logits), device=logits.device)
-    for start in range(0, len(logits), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        large = functional.interpolate(
-            logits[None, part].float(), scale_factor=float(ENLARGED), mode="bilinear", align_corners=False
-        )[0, :, :height, :width]
-        soft = large.sigmoid_()
-        masks[part] = soft > MASK_LEVEL
-        sums[part] = (soft * masks[part]).sum(dim=(1, 2))
+    for place, (top, bottom, left, right) in enumerate(_boxes(logits > 0)):
+        part = logits[None, None, place, top:bottom, left:right].float()
+        soft = functional.interpolate(part, scale_factor=float(ENLARGED), mode="bilinear", align_corners=False)
+        top, left = ENLARGED * top, ENLARGED * left
+        soft = soft[0, 0, : max(0, height - top), : max(0, width - left)].sigmoid()
+        inside = soft > MASK_LEVEL
+        masks[place, top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        sums[place] = (soft * inside).sum()
     areas = masks.sum(dim=(1, 2)).float()
     return masks, sums / areas.clamp(min=1), areas
+
+
+def _boxes(positive: Tensor) -> list[list[int]]:
+    """(N, h, w) bool -> top, bottom, left, right around what is set in each and one line more; nothing set: the whole."""
+    found = []
+    for side in (1, 2):
+        lines = positive.any(dim=3 - side)  # (N, h), (N, w)
+        length = lines.shape[1]
+        place = torch.arange(length, device=lines.device)
+        first = torch.where(lines, place, length).amin(dim=1).sub(1).clamp(min=0)
+        last = torch.where(lines, place, -1).amax(dim=1).add(2).clamp(max=length)
+        found += [torch.where(lines.any(dim=1), first, 0), torch.where(lines.any(dim=1), last, length)]
+    boxes: list[list[int]] = torch.stack(found, dim=1).tolist()
+    return boxes
