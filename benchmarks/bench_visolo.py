@@ -4,8 +4,8 @@ python benchmarks/bench_visolo.py [--network ytvis] [--size 352x624] [--threads 
 python benchmarks/bench_visolo.py --network mobile --video 720x1280 [--candidates 12] [--frames 30]
 python benchmarks/bench_visolo.py --layers
 
-Plainly means as the authors run it: batch norms as they are, and of every frame in memory the embeddings and values made
-again for each new frame, those for the weights of scores once more.
+Plainly means as the authors run it: batch norms as they are, and of every frame in memory the embeddings and values
+made again for each new frame, those for the weights of scores once more.
 """
 
 import argparse

@@ -34,7 +34,7 @@ def class_map(name: str) -> Mapping[int, int] | None:
     """A map from the categories of a file to those wanted; others are left out. None for an empty name.
 
     `coco-youtube-vis`, `voc-youtube-vis` and `coco-ovis` give the numbers of YouTube-VIS 2019 and OVIS; `visolo-2019`
-    and `visolo-2021` those that VISOLO is trained with on YouTube-VIS 2019 and 2021; `coco` numbers COCO's without gaps;
+    and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco` numbers COCO's 80 without gaps;
     `coco-things` and `voc-things` keep what moves by itself or is moved, all as category 1, as STEm-Seg does for DAVIS.
 
     Raises:

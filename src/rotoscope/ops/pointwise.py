@@ -1,7 +1,7 @@
 """1x1 convolutions of pictures by oneDNN, where torch takes another library.
 
-On one thread torch hands a 1x1 convolution to the matrix product of MKL, and adds the bias in a pass of its own; oneDNN's
-convolution is twice as fast on processors that MKL does not favour. torch reaches it through an operator that its own
+On one thread torch hands a 1x1 convolution to the matrix product of MKL, and adds the bias in a pass of its own; that
+of oneDNN is twice as fast on processors that MKL does not favour. torch reaches it through an operator that its own
 compiler uses.
 """
 

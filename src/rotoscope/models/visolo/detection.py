@@ -192,7 +192,7 @@ def _masks(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tenso
 
 
 def _boxes(positive: Tensor) -> list[list[int]]:
-    """(N, h, w) bool -> top, bottom, left, right around what is set in each and one line more; nothing set: the whole."""
+    """(N, h, w) bool -> top, bottom, left, right around what is set and a line more; the whole where nothing is."""
     found = []
     for side in (1, 2):
         lines = positive.any(dim=3 - side)  # (N, h), (N, w)
