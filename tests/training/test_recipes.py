@@ -21,6 +21,7 @@ TRIED += (
     "3dc-seg/upsampling-coco",
     "3dc-seg/clip4-davis",
     "3dc-seg-mobile/video",
+    "d2conv3d-mobile/polish",
     "stm/videos",
     "visolo/coco",
     "visolo/youtube-vis-2019",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rotoscope.data.frame_changes import FrameChanges, changed
 from rotoscope.data.tone import Tone
 from rotoscope.ops.resize import resize_labels, resize_picture
 
@@ -128,6 +129,7 @@ class FramesDraft:
         size: (height, width) of the result.
         mirrored: left and right are exchanged.
         tone: change of colours.
+        maps: changes of each frame by itself, see `frame_changes.changed`; None where there are none.
     """
 
     frames: NDArray[np.uint8]
@@ -135,6 +137,7 @@ class FramesDraft:
     size: tuple[int, int]
     mirrored: bool = False
     tone: Tone = field(default_factory=Tone)
+    maps: NDArray[np.float64] | None = None
 
     def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """See `Draft.render`: antialiased bilinear for the frames, the nearest pixel for the labels."""
@@ -145,6 +148,8 @@ class FramesDraft:
             labels = functional.interpolate(labels[:, None].float(), self.size, mode="nearest-exact")[:, 0].byte()
         if self.mirrored:
             clip, labels = clip.flip(-1), labels.flip(-1)
+        if self.maps is not None:
+            clip, labels = changed(clip, labels, self.maps)
         return self.tone(clip), labels
 
 
@@ -173,6 +178,7 @@ class Augmentation:
         flip: probability of mirroring.
         reverse: probability of running backwards.
         tone: half width of the ranges that brightness, contrast and each channel's gain are drawn from.
+        changes: of each frame by itself; None leaves frames as they are.
     """
 
     size: tuple[int, int]
@@ -181,6 +187,7 @@ class Augmentation:
     flip: float = 0.5
     reverse: float = 0.5
     tone: float = 0.15
+    changes: FrameChanges | None = None
 
     def draft(
         self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], generator: np.random.Generator
@@ -191,7 +198,8 @@ class Augmentation:
         order = slice(None, None, -1 if generator.random() < self.reverse else 1)
         window = (order, slice(top, top + height), slice(left, left + width))
         tone = Tone.draw(self.tone, generator) if self.tone else Tone()
-        return FramesDraft(frames[window].copy(), labels[window].copy(), self.size, mirrored, tone)
+        maps = None if self.changes is None else self.changes.draw(len(frames), self.size, generator)
+        return FramesDraft(frames[window].copy(), labels[window].copy(), self.size, mirrored, tone, maps)
 
     def _window(self, size: Sequence[int], generator: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height, width of a window with about the result's aspect ratio, inside the frame."""

@@ -96,6 +96,7 @@ class VideoData:
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object;
             "rotated": VISOLO's, see `turn`.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
+        changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
         turn: for "rotated" only.
     """
@@ -113,6 +114,7 @@ class VideoData:
     flip: float = 0.5
     reverse: float = 0.5
     tone: float = 0.15
+    changes: float = 0.0
     repair: bool = False
     turn: TurnRecipe = field(default_factory=TurnRecipe)
 

@@ -12,6 +12,7 @@ from rotoscope.data.batches import Mixture
 from rotoscope.data.categories import class_map
 from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop
 from rotoscope.data.coco import Coco
+from rotoscope.data.frame_changes import FrameChanges
 from rotoscope.data.rendered import RenderedClips
 from rotoscope.data.rotated import RotatedCrop
 from rotoscope.data.sources import (
@@ -74,7 +75,8 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     elif table.crop == "rotated":
         cutting = _turned(table.turn, clips)
     else:
-        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone)
+        changes = FrameChanges(table.changes) if table.changes else None
+        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone, changes)
     found = _all_sequences(table.sets, root)
     reaches = [table.spans]
     if table.growing:

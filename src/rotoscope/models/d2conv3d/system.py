@@ -24,8 +24,9 @@ def _session(network: nn.Module, info: VideoInfo, options: GapOptions, device: t
 
 
 def _published(network: str) -> PublishedNetwork:
-    if network not in NETWORKS:
-        raise WeightsError(f"d2conv3d has no published network {network!r}; known are {', '.join(NETWORKS)}")
+    known = [name for name in NETWORKS if name != "mobile"]
+    if network not in known:
+        raise WeightsError(f"d2conv3d has no published network {network!r}; known are {', '.join(known)}")
     return PublishedNetwork(network, published.TABLE, published.CONSTANTS)
 
 
