@@ -146,52 +146,63 @@ def read_truth(folder: Path, video: Video) -> dict[int, NDArray[np.integer]]:
 def beside(findings: Mapping[str, Findings]) -> Findings:
     """The findings of several models on the same video as one: bars and curves share a figure, maps stay apart.
 
+    Bars and curves get the model's name in front, or instead of theirs where there is one of each model; bars that are
+    the same for all stay as they are.
+
     Args:
         findings: by the model's name.
     """
     if len(findings) == 1:
         return next(iter(findings.values()))
     figures: dict[str, Figure] = {}
-    for model, found in findings.items():
-        for stem, figure in found.figures.items():
-            if isinstance(figure, Bars):
-                figures[stem] = _joined_bars(figures.get(stem), figure, model)
-            elif isinstance(figure, Panels):
-                figures[stem] = _joined_panels(figures.get(stem), figure, model)
-            else:
-                figures[f"{model}.{stem}"] = figure
+    for stem in dict.fromkeys(stem for found in findings.values() for stem in found.figures):
+        own = {model: found.figures[stem] for model, found in findings.items() if stem in found.figures}
+        bars = {model: figure for model, figure in own.items() if isinstance(figure, Bars)}
+        panels = {model: figure for model, figure in own.items() if isinstance(figure, Panels)}
+        if bars:
+            figures[stem] = _joined_bars(bars)
+        elif panels:
+            figures[stem] = _joined_panels(panels)
+        else:
+            figures |= {f"{model}.{stem}": figure for model, figure in own.items()}
     return Findings({model: found.numbers for model, found in findings.items()}, figures)
 
 
-def _joined_bars(before: Figure | None, bars: Bars, model: str) -> Bars:
-    """Bars of one more model; groups that only some models have stay empty for the others."""
-    values = {f"{model}: {name}": list(row) for name, row in bars.values.items()}
-    marks = {f"{model}: {name}": mark for name, mark in bars.marks.items()}
-    if not isinstance(before, Bars):
-        return replace(bars, values=values, marks=marks)
-    labels = [*before.labels, *(label for label in bars.labels if label not in before.labels)]
+def _joined_bars(bars: Mapping[str, Bars]) -> Bars:
+    """Groups that only some models have stay empty for the others; what all say alike comes last, once."""
+    first = next(iter(bars.values()))
+    labels = list(dict.fromkeys(label for plot in bars.values() for label in plot.labels))
+    alike = [name for name in first.values if all(_same_bar(first, plot, name) for plot in bars.values())]
+    values: dict[str, list[float]] = {}
+    marks: dict[str, float] = {}
+    for model, plot in bars.items():
+        own = [name for name in plot.values if name not in alike]
+        for name in own:
+            title = model if len(own) == 1 else f"{model}: {name}"
+            table = dict(zip(plot.labels, plot.values[name], strict=True))
+            values[title] = [table.get(label, float("nan")) for label in labels]
+            if name in plot.marks:
+                marks[title] = plot.marks[name]
+    values |= {name: list(first.values[name]) for name in alike}
+    marks |= {name: mark for name, mark in first.marks.items() if name in alike}
+    return replace(first, labels=labels, values=values, marks=marks)
 
-    def spread(own: Sequence[str], rows: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-        tables = {name: dict(zip(own, row, strict=True)) for name, row in rows.items()}
-        return {name: [table.get(label, float("nan")) for label in labels] for name, table in tables.items()}
 
-    joined = {**spread(before.labels, before.values), **spread(bars.labels, values)}
-    return replace(before, labels=labels, values=joined, marks={**before.marks, **marks})
+def _same_bar(one: Bars, other: Bars, name: str) -> bool:
+    if list(one.labels) != list(other.labels) or name not in other.values:
+        return False
+    return bool(np.allclose(one.values[name], other.values[name], equal_nan=True))
 
 
-def _joined_panels(before: Figure | None, panels: Panels, model: str) -> Panels:
-    """Curves of one more model, in the panels of the same titles."""
-    own = {
-        panel.title: replace(panel, curves={f"{model}: {name}": line for name, line in panel.curves.items()})
-        for panel in panels.panels
-    }
-    if not isinstance(before, Panels):
-        return replace(panels, panels=list(own.values()))
-    joined: list[Panel] = []
-    for panel in before.panels:
-        more = own.pop(panel.title, None)
-        joined.append(panel if more is None else replace(panel, curves={**panel.curves, **more.curves}))
-    return replace(before, panels=[*joined, *own.values()])
+def _joined_panels(panels: Mapping[str, Panels]) -> Panels:
+    """The curves of panels with the same title in one."""
+    joined: dict[str, Panel] = {}
+    for model, plot in panels.items():
+        for panel in plot.panels:
+            curves = {f"{model}: {name}": line for name, line in panel.curves.items()}
+            before = joined.get(panel.title)
+            joined[panel.title] = replace(panel, curves=curves if before is None else {**before.curves, **curves})
+    return replace(next(iter(panels.values())), panels=list(joined.values()))
 
 
 def keep(findings: Findings, folder: Path, name: str) -> list[Path]:

@@ -111,7 +111,7 @@ def modulation(subject: Subject[GapOptions], options: MapOptions) -> Findings:
             for time, block, place in zip(TIMES, values, places, strict=True)
         ]
         low, high = _scale(values, options, (0.0, 1.0))
-        figures[_stem(name)] = Maps(
+        figures[short_name(name)] = Maps(
             f"Modulation of the 27 kernel points of {short_name(name)}",
             blocks,
             low,
@@ -146,7 +146,7 @@ def dilation(subject: Subject[GapOptions], options: MapOptions) -> Findings:
         }
         values = scene.shown(here)
         low, high = _scale(values, options, (0.0, 2.0))
-        figures[_stem(name)] = Maps(
+        figures[short_name(name)] = Maps(
             f"Dilation of the kernel of {short_name(name)}",
             [
                 Block(f"Along {axis}", one[None, None], (), scene.picture(scene.place))
@@ -225,10 +225,6 @@ def _scale(values: NDArray[np.float32], options: MapOptions, usual: tuple[float,
 
 def _where(subject: Subject[GapOptions], scene: _Scene) -> dict[str, Any]:
     return {"video": subject.info.name, "frame": scene.frame, "clip": scene.clip.indices}
-
-
-def _stem(name: str) -> str:
-    return short_name(name).replace("/", "_")
 
 
 ANALYSES: Mapping[str, Analysis] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,9 @@ def joined_bounds(findings: Sequence[Findings]) -> Findings:
 def _bounds(shares: Mapping[str, Sequence[float]], count: int, name: str) -> Findings:
     """Shares in per cent, in the order of `_SHARES`, by layer."""
     labels = [short_name(layer) for layer in shares]
-    numbers = {layer: dict(zip(_SHARES, row, strict=True)) for layer, row in shares.items()}
+    numbers = {
+        layer: dict(zip(_SHARES, (round(share, 4) for share in row), strict=True)) for layer, row in shares.items()
+    }
     titles = {
         "outside": "a coordinate below 0 or above size - 1",
         "without_contribution": "a coordinate at most -1 or at least size",
@@ -107,5 +110,5 @@ def clips_of(subject: Subject[GapOptions], fit: ClipFit) -> Iterator[Clip]:
 
 
 def short_name(name: str) -> str:
-    """A layer's name in a figure."""
-    return name.removeprefix("decoder.")
+    """A layer's name in a figure: without the decoder's, and without its place in a block."""
+    return re.sub(r"\.[0-9]+$", "", name.removeprefix("decoder."))

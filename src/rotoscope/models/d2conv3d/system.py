@@ -25,7 +25,7 @@ def _session(network: nn.Module, info: VideoInfo, options: GapOptions, device: t
 
 
 def _published(network: str) -> PublishedNetwork:
-    known = [name for name in NETWORKS if name != "mobile"]
+    known = [name for name in NETWORKS if not name.startswith("mobile")]
     if network not in known:
         raise WeightsError(f"d2conv3d has no published network {network!r}; known are {', '.join(known)}")
     return PublishedNetwork(network, published.TABLE, published.CONSTANTS)
