@@ -22,6 +22,8 @@ TRIED += (
     "3dc-seg/clip4-davis",
     "3dc-seg-mobile/video",
     "d2conv3d-mobile/polish",
+    "d2conv3d-mobile/dconv",
+    "d2conv3d-mobile/mdconv",
     "stm/videos",
     "visolo/coco",
     "visolo/youtube-vis-2019",
