@@ -54,7 +54,7 @@ class Turn:
         layers = []
         for layer in np.moveaxis(image, 2, 0):  # as numbers, because bytes would be cut off instead of rounded
             turned = self._window(corner, size, Image.fromarray(layer.astype(np.float32)), Image.Resampling.BILINEAR)
-            layers.append(np.rint(turned))
+            layers.append(np.rint(np.asarray(turned)))
         return np.stack(layers, axis=2).astype(np.uint8)
 
     def labels(self, corner: tuple[int, int], size: tuple[int, int], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

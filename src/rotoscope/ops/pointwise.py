@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class PointwiseConv2d(nn.Conv2d):
-    """`nn.Conv2d` for inference: 1x1, stride 1, by oneDNN on the CPU.
+    """`nn.Conv2d` for inference: 1x1, by oneDNN on the CPU.
 
     Parameters, their names and the result, to rounding, are those of `nn.Conv2d`. Gradients, autocast, other devices,
     and memory that is not channels-last take the usual way.
@@ -32,7 +32,8 @@ class PointwiseConv2d(nn.Conv2d):
         """
         if not replaceable(conv):
             raise ValueError(f"found {conv}; expected 1x1, no padding, one group")
-        module = cls(conv.in_channels, conv.out_channels, 1, conv.stride, bias=conv.bias is not None, device="meta")
+        stride = (conv.stride[0], conv.stride[1])
+        module = cls(conv.in_channels, conv.out_channels, 1, stride, bias=conv.bias is not None, device="meta")
         module.weight, module.bias = conv.weight, conv.bias
         return module.train(conv.training)
 

@@ -20,11 +20,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from rotoscope.ops.products import times_transposed
 from rotoscope.ops.threads import single_core_pool
 
 Item = TypeVar("Item")
@@ -46,8 +47,6 @@ BLOCK_COST = 43.0  # start of a block
 WEIGHT_COST = 28.0  # transform of the weights
 MIN_GAIN = 1.2  # smaller expected gains are left alone
 
-
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
 
 # A call takes one flat buffer out and puts it back, so that calls at the same time never share one and the next call
 # does not pay for fresh pages.
@@ -276,18 +275,11 @@ def _multiply(transformed: Tensor, matrices: Tensor, tiles: int, region: Tensor)
     (products,) = _carve(region, (POINTS, transformed.shape[1], matrices.shape[2]))
     others = matrices.shape[1] > 1 and transformed.shape[1] > tiles
     for product, tile, matrix in zip(products, transformed, matrices, strict=True):
-        product.copy_(_product(tile, matrix[len(matrix) // 2]))
+        product.copy_(times_transposed(tile, matrix[len(matrix) // 2]))
         if others:
-            product[tiles:].add_(_product(tile[:-tiles], matrix[0]))
-            product[:-tiles].add_(_product(tile[tiles:], matrix[2]))
+            product[tiles:].add_(times_transposed(tile[:-tiles], matrix[0]))
+            product[:-tiles].add_(times_transposed(tile[tiles:], matrix[2]))
     return products
-
-
-def _product(rows: Tensor, matrix: Tensor) -> Tensor:
-    """(N, C), (K, C) -> (N, K), by oneDNN where torch has a way to it: on some processors twice as fast as MKL."""
-    if _HAS_ONEDNN:
-        return cast(Tensor, torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], ""))
-    return rows @ matrix.T
 
 
 def _write_block(products: Tensor, tiles: tuple[int, int, int], y: Tensor, bias: Tensor | None, region: Tensor) -> None:

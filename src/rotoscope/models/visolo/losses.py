@@ -90,7 +90,7 @@ def _dice(logits: Tensor, masks: Tensor, instance: Tensor) -> Tensor:
     """1 - dice of each cell's mask: (N, h, w) logits, (M, H, W) masks of which (N,) are meant -> (N,)."""
     parts = []
     height, width = masks.shape[-2:]
-    for some, chosen in zip(logits.split(_AT_ONCE), instance.split(_AT_ONCE), strict=True):
+    for some, chosen in zip(torch.split(logits, _AT_ONCE), torch.split(instance, _AT_ONCE), strict=True):
         large = functional.interpolate(some[None], scale_factor=float(ENLARGED), mode="bilinear", align_corners=False)[
             0, :, :height, :width
         ]

@@ -232,7 +232,10 @@ class VISOLO(nn.Module):
         widths: of the rest.
     """
 
-    frozen = ("encoder.conv1.", "encoder.layer1.")  # never trained, as published; norms of the encoder are not either
+    frozen: tuple[str, ...] = (
+        "encoder.conv1.",
+        "encoder.layer1.",
+    )  # never trained, as published; norms of the encoder are not either
     fresh = ("category.predict.",)  # starts anew where a file has other categories
 
     def __init__(
@@ -303,7 +306,7 @@ class VISOLO(nn.Module):
     def aggregate(self, encoded: Encoded, read: Tensor) -> tuple[Tensor, Tensor]:
         """Add what was read from memory (B, S, 2 * width) to the category and mask features of a frame."""
         size = encoded.category.shape[-2:]
-        category, mask = read.transpose(1, 2).unflatten(2, size).chunk(2, dim=1)
+        category, mask = read.transpose(1, 2).reshape(len(read), -1, *size).chunk(2, dim=1)
         return encoded.category + category, encoded.mask + mask
 
     def forward(self, clips: Tensor, grid: Grid = GRID) -> Predicted:
@@ -313,15 +316,15 @@ class VISOLO(nn.Module):
             clips: (B, 3, T, H, W) RGB, float in [0, 1], any size. A clip of one frame is its own memory.
             grid: rows and columns of cells.
         """
-        batch, _, length = clips.shape[:3]
+        length = clips.shape[2]
         encoded = self.encode(clips.transpose(1, 2).flatten(0, 1), grid)  # frames as one batch of B * T
-        query, reference = (part.unflatten(0, (batch, length)) for part in self.embed(encoded.key))
+        query, reference = (_by_clip(part, length) for part in self.embed(encoded.key))
         similarity = torch.einsum("bise,bjre->bisjr", query, reference)  # (B, T, S, T, S)
-        values = self.values(encoded.category, encoded.mask).unflatten(0, (batch, length))
+        values = _by_clip(self.values(encoded.category, encoded.mask), length)
         read = _read_others(similarity, values).flatten(0, 1)  # (B * T, S, 2 * width)
         category, mask = self.aggregate(encoded, read)
         outputs = self.decode(encoded.maps), self.kernel(mask), self.category(category)
-        features, kernels, categories = (part.unflatten(0, (batch, length)) for part in outputs)
+        features, kernels, categories = (_by_clip(part, length) for part in outputs)
         supervised = [similarity[:, i, :, j] for i, j in pairs(length)] or [similarity[:, 0, :, 0]]
         return Predicted(features, kernels, categories, torch.stack(supervised, dim=1))
 
@@ -345,6 +348,11 @@ def with_coordinates(x: Tensor) -> Tensor:
     if x.is_contiguous(memory_format=torch.channels_last):  # the concatenation has the layout of all its parts
         places = places.contiguous(memory_format=torch.channels_last)
     return torch.cat([x, places], dim=1)
+
+
+def _by_clip(frames: Tensor, length: int) -> Tensor:
+    """(B * T, ...) -> (B, T, ...)."""
+    return frames.view(-1, length, *frames.shape[1:])
 
 
 def _read_others(similarity: Tensor, values: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.visolo import published
+from rotoscope.models.visolo.analyses import ANALYSES
 from rotoscope.models.visolo.mobile import MobileVISOLO
 from rotoscope.models.visolo.network import NETWORKS, VISOLO
 from rotoscope.models.visolo.options import OnlineOptions
@@ -41,4 +42,5 @@ SYSTEM = System(
     tidy=published.tidy,
     published=_published,
     encoder_weights=published.classifier_weights,
+    analyses=ANALYSES,
 )

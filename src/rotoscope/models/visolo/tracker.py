@@ -91,7 +91,7 @@ class Tracker:
         if len(cells):
             kernels = self.network.kernel(mask)[0].flatten(1)[:, cells]  # (K, N)
             features = self.network.decode(encoded.maps)[0]  # (K, h, w)
-            logits = (kernels.T @ features.flatten(1)).unflatten(1, features.shape[1:])
+            logits = (kernels.T @ features.flatten(1)).view(-1, *features.shape[1:])  # (N, h, w)
             found = detect(vectors, cells, scores, logits, size, self.options)
         else:
             found = nothing(vectors, size)
@@ -107,7 +107,7 @@ class Tracker:
             frames, references, values = [own.frame], own.reference, own.values
         logits = query @ references.T  # (S, T * S)
         read = logits.float().softmax(dim=1).to(values.dtype) @ values
-        return Reading(own.frame, frames, logits.unflatten(1, (len(frames), -1))), read
+        return Reading(own.frame, frames, logits.view(len(logits), len(frames), -1)), read
 
     def _aggregated(self, both: tuple[Tensor, Tensor], category: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The features after aggregation, or before where the options say so."""

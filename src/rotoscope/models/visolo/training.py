@@ -119,7 +119,7 @@ def clip_instances(labels: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor
     Returns:
         (T, N, H, W) bool and (N,) int64 categories from 0.
     """
-    ids = labels.unique().long()
+    ids = torch.unique(labels).long()
     ids = ids[(ids > 0) & (ids < _VOID)]
     if table is not None:
         ids = ids[table[ids] > 0]
