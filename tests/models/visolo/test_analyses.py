@@ -35,7 +35,7 @@ def test_weights_of_chosen_cells(tmp_path):
     for one in found.numbers["cells"]:
         assert sum(one["shares"]) == pytest.approx(1, abs=1e-4)
         assert len(one["strongest"]) == 4
-    figure = found.figures["weights.8"]
+    figure = found.figures["frame8"]
     assert len(figure.blocks) == 4
     own, *others = figure.blocks
     assert own.names == ["cell 1x2", "cell 3x5"]

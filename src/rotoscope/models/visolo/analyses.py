@@ -74,9 +74,9 @@ def weights(subject: Subject[OnlineOptions], options: WeightOptions) -> Findings
         blocks,
         0.0,
         1.0,
-        unit="weight / largest of the frame",
+        unit="weight",
         opacity=0.6,
-        note="percent: the frame's share of all that a cell reads",
+        note="each frame in a scale of its own; percent: its share of all that the cell reads",
     )
     numbers: dict[str, Any] = {
         "frame": number,
@@ -90,7 +90,7 @@ def weights(subject: Subject[OnlineOptions], options: WeightOptions) -> Findings
             for row, cell in enumerate(chosen)
         ],
     }
-    return Findings(numbers, {f"weights.{number}": figure})
+    return Findings(numbers, {f"frame{number}": figure})
 
 
 def _run(tracker: Tracker, subject: Subject[OnlineOptions], wanted: int | None) -> tuple[int, Found, Reading]:

@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from rotoscope.models.visolo.network import ENLARGED
 from rotoscope.models.visolo.options import Decay, OnlineOptions
+from rotoscope.ops.products import times_transposed
 
 MASK_LEVEL = 0.5
 _SIGMA = 2.0
-_FEW = 24  # masks up to which it does not pay to look where they meet
+_PIXELS = 1 << 15  # that masks are compared on at once
 _FIRST = 500  # candidates that Matrix NMS looks at
 
 
@@ -162,12 +163,11 @@ def uncovered(shared: Tensor, areas: Tensor, overlap: float) -> Tensor:
 
 def shared_pixels(masks: Tensor) -> Tensor:
     """Count the pixels that each two of (N, H, W) bool masks have in common: (N, N) float32, exact."""
-    flat = masks.flatten(1)
-    if len(flat) <= _FEW:
-        whole = flat.float()
-        return whole @ whole.T
-    met = flat[:, flat.sum(dim=0, dtype=torch.int16) > 1].float()  # only there can two masks meet
-    return (met @ met.T).fill_diagonal_(0).add_(torch.diag(flat.sum(dim=1).float()))
+    found = torch.zeros(len(masks), len(masks), device=masks.device)
+    for part in torch.split(masks.flatten(1), _PIXELS, dim=1):
+        pixels = part.float()  # (N, some pixels)
+        found += times_transposed(pixels, pixels)
+    return found
 
 
 def _masks(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
