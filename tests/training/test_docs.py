@@ -7,6 +7,7 @@ import pytest
 
 from rotoscope.models.stm.training import TrainingOptions as StmOptions
 from rotoscope.models.three_dc_seg.training import TrainingOptions
+from rotoscope.models.visolo.training import TrainingOptions as VisoloOptions
 from rotoscope.training import recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
@@ -17,7 +18,7 @@ TABLES = [
 
 @pytest.mark.parametrize(
     "kind",
-    [*TABLES, TrainingOptions, StmOptions, recipe.SceneOptions],
+    [*TABLES, TrainingOptions, StmOptions, VisoloOptions, recipe.SceneOptions],
     ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
 )
 def test_every_field_is_documented(kind):
