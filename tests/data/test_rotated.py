@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 
+from rotoscope.data.batches import made
 from rotoscope.data.clips import drawn_indices
 from rotoscope.data.rotated import RotatedCrop, Turn
 from rotoscope.data.sources import CopiedStills
+from rotoscope.errors import OptionError
 from rotoscope.ops.resize import resize_labels, resize_picture
+from rotoscope.training.recipe import ClipShape, PictureSet, StillData, TurnRecipe, VideoData, VideoSet
+from rotoscope.training.sources import source
 from tests import golden
+from tests.data.test_instance_sets import write_coco, write_set
 
 CASES = golden.cases("visolo", "augment_geometry")
 
@@ -70,3 +75,29 @@ def test_frames_are_drawn_near_the_start_with_replacement():
     assert any(len(set(one)) < 3 for one in drawn)
     assert any(one != sorted(one) for one in drawn)
     assert drawn_indices(1, 0, 3, 20, generator) == [0, 0, 0]
+
+
+def test_recipes_cut_videos_and_pictures_so(tmp_path):
+    shape, turn = ClipShape(3, (20, 28)), TurnRecipe(short_edges=(24, 30), flip_each=True)
+    write_set(tmp_path / "vis", tmp_path / "vis" / "train.json", tmp_path / "vis" / "train" / "JPEGImages")
+    videos = VideoData(
+        "videos",
+        (VideoSet("youtube-vis", "vis"),),
+        spans=(20,),
+        rule="drawn",
+        even=True,
+        crop="rotated",
+        turn=turn,
+    )
+    write_coco(tmp_path)
+    pictures = StillData("stills", (PictureSet("coco", "instances_train.json"),), engine="rotated", turn=turn)
+    for table in (videos, pictures):
+        clips = source(table, shape, tmp_path)
+        batch = made([clips.draw(0, np.random.default_rng(seed)) for seed in range(2)])
+        assert batch.clips.shape == (2, 3, 3, 20, 28)
+        ids = set(batch.masks.unique().tolist()) - {0}
+        assert ids
+        assert all(batch.categories[0, one] > 0 for one in ids)
+    two = StillData("stills", pictures.pictures * 2, engine="rotated")
+    with pytest.raises(OptionError, match="one set"):
+        source(two, shape, tmp_path)

@@ -22,7 +22,7 @@ CLASS_MAPS: Mapping[str, Mapping[int, int]] = {
     "coco-youtube-vis": _COCO_TO_YOUTUBE_VIS,
     "voc-youtube-vis": _VOC_TO_YOUTUBE_VIS,
     "coco-ovis": _COCO_TO_OVIS,
-    "coco": {number: place for place, number in enumerate(_COCO, start=1)},
+    "coco-80": {number: place for place, number in enumerate(_COCO, start=1)},
     "visolo-2019": _COCO_TO_YOUTUBE_VIS | {35: 33},
     "visolo-2021": _VISOLO_2021,
     "coco-things": dict.fromkeys(_COCO_THINGS, 1),
@@ -34,7 +34,7 @@ def class_map(name: str) -> Mapping[int, int] | None:
     """A map from the categories of a file to those wanted; others are left out. None for an empty name.
 
     `coco-youtube-vis`, `voc-youtube-vis` and `coco-ovis` give the numbers of YouTube-VIS 2019 and OVIS; `visolo-2019`
-    and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco` numbers COCO's 80 without gaps;
+    and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco-80` numbers COCO's without gaps;
     `coco-things` and `voc-things` keep what moves by itself or is moved, all as category 1, as STEm-Seg does for DAVIS.
 
     Raises:

@@ -140,7 +140,7 @@ def test_it_learns_a_clip():
 
 def test_class_maps_agree_with_the_names():
     same = {"person", "dog", "cat", "horse", "cow", "bear", "zebra", "giraffe", "elephant", "train", "truck", "boat"}
-    ids = dict(zip(sorted(CLASS_MAPS["coco"]), COCO, strict=True))
+    ids = dict(zip(sorted(CLASS_MAPS["coco-80"]), COCO, strict=True))
     for name, wanted in (("visolo-2019", YOUTUBE_VIS_2019), ("visolo-2021", YOUTUBE_VIS_2021)):
         table = CLASS_MAPS[name]
         mapped = {ids[coco]: wanted[number - 1] for coco, number in table.items()}

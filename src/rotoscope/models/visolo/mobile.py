@@ -4,11 +4,13 @@ Paper: Han et al., "VISOLO: Grid-Based Space-Time Aggregation for Efficient Onli
 (CVPR 2022).
 
 Intended differences to the paper's network, besides the encoder and the widths: what DeepLab's head says and the map of
-stride 16 below it stand for the last map of the encoder.
+stride 16 below it stand for the last map of the encoder; categories start at a probability of 0.01, so that the first
+steps are not spent on unlearning that every cell is everything.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ from torch.nn import functional
 from rotoscope.backbones.mobilenet2 import MobileNet2
 from rotoscope.models.visolo.network import VISOLO, Widths, padding_of
 
+_FIRST_LOGIT = -math.log(99)  # of every category: a probability of 0.01
 _MEAN_GREY = 128  # what MobileNetV2 subtracts
 
 
@@ -38,6 +41,7 @@ class MobileVISOLO(VISOLO):
         self.encoder = MobileNet2(dilated=True, head=True)
         fine, middle, coarse, head = self.encoder.channels
         self._add_branches((fine, middle, coarse + head), classes, widths or Widths(128, 64, 64, 64))
+        nn.init.constant_(self.category.predict.bias, _FIRST_LOGIT)
 
     def load_picture_weights(self, weights: Mapping[str, Any]) -> list[str]:
         """Start the encoder from DeepLabv3 on MobileNetV2.
