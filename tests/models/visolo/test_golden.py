@@ -9,7 +9,8 @@ import torch
 
 from rotoscope.inference.loading import from_published, report_of
 from rotoscope.inference.prepare import prepare
-from rotoscope.models.visolo.network import VISOLO, cells, with_coordinates
+from rotoscope.models.visolo.branches import cells
+from rotoscope.models.visolo.network import VISOLO, with_coordinates
 from tests import golden
 
 SYSTEM = "visolo"
@@ -174,3 +175,30 @@ def test_size_of_the_network():
     weights = sum(int(np.prod(shape)) for key, shape in shapes.items() if "running" not in key)
     assert sum(parameter.numel() for parameter in network().parameters()) == weights
     assert cells(torch.zeros(1, 4, 2, 3)).shape == (1, 6, 4)
+
+
+def test_the_authors_file_opens_by_itself(tmp_path):
+    import rotoscope
+
+    state = {key: torch.from_numpy(value) for key, value in golden.state(SYSTEM, "ytvis").items()}
+    aliases = golden.manifest(SYSTEM)["checkpoint_layout"]["alias_keys"]
+    state |= {alias: state[key] for alias, key in aliases.items()}
+    torch.save({"model": state, "iteration": 139999}, tmp_path / "model_final.pth")
+    model = rotoscope.load(tmp_path / "model_final.pth", device="cpu")
+    assert (model.system.name, model.card.network) == (SYSTEM, "ytvis")
+    assert model.declaration.look_ahead == 0
+    weight = model.network.category.predict.weight
+    assert torch.equal(weight, state["model.Category_branch_post.pred.weight"])
+
+
+def test_other_checkpoints_are_not_taken_for_it():
+    from rotoscope.models import system
+
+    shapes = golden.manifest(SYSTEM)["networks"]["ytvis"]["keys"]
+    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    identify, tidy = system(SYSTEM).identify, system(SYSTEM).tidy
+    assert identify(tidy(state)) == "ytvis"
+    head = "model.Category_branch_post.pred.weight"
+    assert identify(tidy({**state, head: torch.empty(7, 256, 3, 3, device="meta")})) is None
+    assert identify(tidy({key: value for key, value in state.items() if "Memory_module" not in key})) is None
+    assert identify({}) is None

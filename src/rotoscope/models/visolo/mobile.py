@@ -41,7 +41,8 @@ class MobileVISOLO(VISOLO):
         self.encoder = MobileNet2(dilated=True, head=True)
         fine, middle, coarse, head = self.encoder.channels
         self._add_branches((fine, middle, coarse + head), classes, widths or Widths(128, 64, 64, 64))
-        nn.init.constant_(self.category.predict.bias, _FIRST_LOGIT)
+        if self.category.predict.bias is not None:
+            nn.init.constant_(self.category.predict.bias, _FIRST_LOGIT)
 
     def load_picture_weights(self, weights: Mapping[str, Any]) -> list[str]:
         """Start the encoder from DeepLabv3 on MobileNetV2.
