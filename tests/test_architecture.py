@@ -36,7 +36,7 @@ ALLOWED = {
     "weights": set(),
 }
 # Training a system needs clips and a loop; running it must not import them.
-EXTRA = {f"models/{name}/training.py": {"data"} for name in ("three_dc_seg", "d2conv3d", "stm", "stem_seg")}
+EXTRA = {f"models/{name}/training.py": {"data"} for name in ("three_dc_seg", "d2conv3d", "stm", "stem_seg", "visolo")}
 
 
 def imports(path):

@@ -257,6 +257,7 @@ def test_class_maps_name_categories_that_exist():
     assert OVIS[class_map("coco-ovis")[17] - 1] == "Cat"
     sizes = {"coco-youtube-vis": 40, "voc-youtube-vis": 40, "coco-ovis": 25, "coco-things": 1, "voc-things": 1}
     sizes["mapillary-kitti"] = 2
+    sizes |= {"coco-80": 80, "visolo-2019": 40, "visolo-2021": 40}
     for name, classes in CLASS_MAPS.items():
         assert set(classes.values()) <= {*range(1, sizes[name] + 1), VOID}
     with pytest.raises(OptionError, match="coco-things"):

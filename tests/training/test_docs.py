@@ -8,6 +8,7 @@ import pytest
 from rotoscope.models.stem_seg.training import TrainingOptions as StemSegOptions
 from rotoscope.models.stm.training import TrainingOptions as StmOptions
 from rotoscope.models.three_dc_seg.training import TrainingOptions
+from rotoscope.models.visolo.training import TrainingOptions as VisoloOptions
 from rotoscope.training import recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
@@ -18,7 +19,7 @@ TABLES = [
 
 @pytest.mark.parametrize(
     "kind",
-    [*TABLES, TrainingOptions, StmOptions, StemSegOptions, recipe.SceneOptions, recipe.WarpOptions],
+    [*TABLES, TrainingOptions, StmOptions, StemSegOptions, VisoloOptions, recipe.SceneOptions, recipe.WarpOptions],
     ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
 )
 def test_every_field_is_documented(kind):

@@ -22,7 +22,12 @@ TRIED += (
     "3dc-seg/clip4-davis",
     "3dc-seg-mobile/video",
     "d2conv3d-mobile/polish",
+    "d2conv3d-mobile/dconv",
+    "d2conv3d-mobile/mdconv",
     "stm/videos",
+    "visolo/coco",
+    "visolo/youtube-vis-2019",
+    "visolo/mobile",
 )
 # STEm-Seg has a network for each task, encoder and kind of kernel; each of these is tried once.
 TRIED += ("stem-seg/davis-2", "stem-seg/youtube-vis-d2conv3d", "stem-seg/kitti-mots-dcnv2", "stem-seg/ovis-dcnv1")

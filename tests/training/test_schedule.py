@@ -22,6 +22,10 @@ def test_steps_change_at_the_first_step_of_an_epoch():
     assert rates(schedule) == [1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01]
 
 
+def test_steps_may_be_counted_themselves():
+    assert rates(ScheduleRecipe("steps", drop_steps=(2, 3), factor=0.5), 4) == [1, 1, 0.5, 0.25]
+
+
 def test_an_epoch_that_is_no_whole_number_of_steps():
     assert rates(ScheduleRecipe("steps", drops=(1,)), 4, steps_per_epoch=1.5) == [1, 1, 0.1, 0.1]
 

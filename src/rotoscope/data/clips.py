@@ -80,6 +80,20 @@ def spaced_indices(count: int, start: int, length: int, span: int, generator: np
     return [int(index) for index in np.round(np.linspace(start, start + span, length))]  # half to even
 
 
+def drawn_indices(count: int, start: int, length: int, reach: int, generator: np.random.Generator) -> list[int]:
+    """The frames of one training clip as VISOLO draws them: any near a frame, in any order, also twice.
+
+    Args:
+        count: frames of the video.
+        start: 0-based; the candidates lie from `reach` before it to `reach` - 1 after it.
+        length: frames of the clip.
+        reach: see above.
+        generator: source of chance.
+    """
+    low, high = max(0, start - reach), min(count, start + reach)
+    return [int(index) for index in generator.integers(low, high, length)]
+
+
 class Draft(Protocol):
     """A clip that is drawn and read but not yet made: small to send between processes, made on the device it is for."""
 

@@ -20,6 +20,7 @@ from rotoscope.data.clips import (
     CategorisedDraft,
     Cutting,
     Draft,
+    drawn_indices,
     paper_indices,
     released_indices,
     resize_short_edge_and_crop,
@@ -45,10 +46,10 @@ from rotoscope.data.stills.warps import WarpOptions, WarpsDraft
 from rotoscope.data.tracks import MOST, VOID, TrackSequence
 from rotoscope.errors import DataError
 
-Rule = Literal["paper", "released", "spaced"]
+Rule = Literal["paper", "released", "spaced", "drawn"]
 AnySequence = VideoSequence | TrackSequence
 
-_RULES = {"paper": paper_indices, "released": released_indices, "spaced": spaced_indices}
+_RULES = {"paper": paper_indices, "released": released_indices, "spaced": spaced_indices, "drawn": drawn_indices}
 
 
 class ClipSource(Protocol):
@@ -71,8 +72,8 @@ class VideoClips:
         length: frames of a clip, T_c.
         spans: how far a clip may reach, in annotated frames; one of them is drawn for each clip.
         cutting: how a clip is cut out of its frames: `clips.Augmentation`, or `clips.ReleasedCrop`.
-        rule: "paper": the start frame and others after it; "released", "spaced": see `clips.released_indices` and
-            `clips.spaced_indices`.
+        rule: "paper": the start frame and others after it; "released", "spaced", "drawn": see the functions
+            of `clips`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
         duplicate: clips of one object get a copy of it as a second, see `duplication`.
 
@@ -292,6 +293,29 @@ class WarpedStills:
         picture, labels = self._pictures.read(number)
         picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, repair=True)
         draft = WarpsDraft.draw(picture, labels, self._length, self._options, generator)
+        return with_categories(draft, self._pictures, number)
+
+
+class CopiedStills:
+    """Clips of a picture several times, each frame cut by itself; one clip for each picture.
+
+    Args:
+        pictures: with labelled objects.
+        length: frames of a clip.
+        cutting: how; one that treats each frame by itself, as `rotated.RotatedCrop`.
+    """
+
+    def __init__(self, pictures: Stills, length: int, cutting: Cutting) -> None:
+        self._pictures, self._length, self._cutting = pictures, length, cutting
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
+        """See `ClipSource.draw`."""
+        picture, labels = self._pictures.read(number)
+        frames = np.broadcast_to(picture, (self._length, *picture.shape))
+        draft = self._cutting.draft(frames, np.broadcast_to(labels, (self._length, *labels.shape)), generator)
         return with_categories(draft, self._pictures, number)
 
 

@@ -12,7 +12,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rotoscope.backbones.pixels import PixelNorm
 from rotoscope.errors import OptionError
+from rotoscope.ops.pointwise import PointwiseConv2d
 from rotoscope.ops.winograd import WinogradConv3d
+from rotoscope.ops.winograd2d import WinogradConv2d
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -63,8 +65,9 @@ def _has_bf16(device: torch.device) -> bool:
 def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Turn a network into its fast form for inference, in place.
 
-    Batch norms are folded into the convolutions before them, memory is laid out channels-last, and on a CPU in float32
-    the large 3x3x3 convolutions take Winograd's form. Pixels are normalised in float32 whatever the type.
+    Batch norms are folded into the convolutions before them, memory is laid out channels-last, and on a CPU the large
+    3x3x3 and 3x3 convolutions take Winograd's form in float32, and the 1x1 ones go to oneDNN. Pixels are normalised in
+    float32 whatever the type.
 
     Args:
         network: in eval mode from here on; it can no longer be trained.
@@ -80,6 +83,9 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
             module.output = dtype
     if device.type == "cpu" and dtype == torch.float32:
         WinogradConv3d.replace_in(network)
+        WinogradConv2d.replace_in(network)
+    if device.type == "cpu":
+        PointwiseConv2d.replace_in(network)
     return network
 
 

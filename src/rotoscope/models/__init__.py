@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm")
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "visolo")
 
 
 def system(name: str) -> System[Any]:
@@ -34,6 +34,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.stem_seg.system import SYSTEM as STEM_SEG
 
         return STEM_SEG
+    if name == "visolo":
+        from rotoscope.models.visolo.system import SYSTEM as VISOLO
+
+        return VISOLO
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
 
 
@@ -59,4 +63,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.stem_seg.training import TRAINABLE as STEM_SEG
 
         return STEM_SEG
+    if name == "visolo":
+        from rotoscope.models.visolo.training import TRAINABLE as VISOLO
+
+        return VISOLO
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rotoscope.errors import WeightsError
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_WRAPPER = re.compile(r"(?:^|(?<=\.))module\.")  # a whole part of the name: "Memory_module." stays
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _sort(state: Mapping[str, Tensor], table: KeyTable, own: Mapping[str, Tensor
 
 
 def flat_state(content: object, nests: Iterable[str] = ("model", "state_dict")) -> dict[str, Tensor]:
-    """The tensors of a loaded checkpoint, whatever it is wrapped in; "module." prefixes are removed.
+    """The tensors of a loaded checkpoint, whatever it is wrapped in; "module." is removed.
 
     Args:
         content: what `torch.load` gave, or a mapping of names to tensors or arrays.
@@ -185,7 +186,7 @@ def flat_state(content: object, nests: Iterable[str] = ("model", "state_dict")) 
             if isinstance(content.get(nest), Mapping):
                 return flat_state(content[nest], nests)
         tensors = {
-            str(key).replace("module.", ""): torch.as_tensor(value)
+            _WRAPPER.sub("", str(key)): torch.as_tensor(value)
             for key, value in content.items()
             if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
         }

@@ -25,6 +25,7 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from rotoscope.ops.products import times_transposed
 from rotoscope.ops.threads import single_core_pool
 
 Item = TypeVar("Item")
@@ -134,17 +135,22 @@ def winograd_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None, worke
     Raises:
         ValueError: a weight that is not 3x3x3 or of another number of channels than `x`.
     """
+    if weight.shape[1:] != (x.shape[1], 3, 3, 3):
+        raise ValueError(f"weight is {tuple(weight.shape)}; expected (K, {x.shape[1]}, 3, 3, 3) for x {tuple(x.shape)}")
+    return convolved(x, weight, bias, workers)
+
+
+def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, workers: int | None) -> Tensor:
+    """The same for a weight (K, C, 3, 3, 3), or (K, C, 1, 3, 3), which takes each frame by itself."""
     batch, inputs, frames, height, width = x.shape
-    outputs = weight.shape[0]
-    if weight.shape[1:] != (inputs, 3, 3, 3):
-        raise ValueError(f"weight is {tuple(weight.shape)}; expected (K, {inputs}, 3, 3, 3) for x {tuple(x.shape)}")
+    outputs, taps = weight.shape[0], weight.shape[2]
     workers = workers or torch.get_num_threads()
     y = torch.empty((batch, outputs, frames, height, width), memory_format=torch.channels_last_3d)
     blocks = cut(frames, height, width, max(inputs, outputs), workers)
     lengths = blocks.buffer_length(inputs, outputs)
-    matrices_length = POINTS * 3 * outputs * inputs
+    matrices_length = POINTS * taps * outputs * inputs
     buffer = _take(matrices_length + workers * sum(lengths))
-    matrices = buffer[:matrices_length].view(REACH, REACH, 3, outputs, inputs)
+    matrices = buffer[:matrices_length].view(REACH, REACH, taps, outputs, inputs)
     scratch = [
         Scratch(*_carve(buffer[matrices_length + worker * sum(lengths) :], (lengths[0],), (lengths[1],)))
         for worker in range(workers)
@@ -160,7 +166,7 @@ def winograd_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None, worke
         rows, columns = min(blocks.rows, blocks.tile_rows - row), min(blocks.columns, blocks.tile_columns - column)
         tiles = (frames, rows, columns)
         transformed = _read_block(source, SIDE * row - 1, SIDE * column - 1, tiles, own)
-        products = _multiply(transformed, matrices.view(POINTS, 3, outputs, inputs), rows * columns, own.other)
+        products = _multiply(transformed, matrices.view(POINTS, taps, outputs, inputs), rows * columns, own.other)
         window = target[:, SIDE * row :, SIDE * column :][:, : SIDE * rows, : SIDE * columns]
         _write_block(products, tiles, window, bias, own.tiles)
 
@@ -259,20 +265,20 @@ def _multiply(transformed: Tensor, matrices: Tensor, tiles: int, region: Tensor)
 
     Args:
         transformed: (36, T * tiles, C).
-        matrices: (36, 3, K, C).
+        matrices: (36, 3, K, C), or (36, 1, K, C) where there are no taps in time.
         tiles: of one frame of the block.
         region: where the result lies.
 
     Returns:
         (36, T * tiles, K).
     """
-    past, present, future = matrices.transpose(2, 3).unbind(1)
     (products,) = _carve(region, (POINTS, transformed.shape[1], matrices.shape[2]))
-    torch.bmm(transformed, present, out=products)
-    if transformed.shape[1] > tiles:
-        later, sooner = products[:, tiles:], products[:, :-tiles]
-        torch.baddbmm(later, transformed[:, :-tiles], past, out=later)
-        torch.baddbmm(sooner, transformed[:, tiles:], future, out=sooner)
+    others = matrices.shape[1] > 1 and transformed.shape[1] > tiles
+    for product, tile, matrix in zip(products, transformed, matrices, strict=True):
+        product.copy_(times_transposed(tile, matrix[len(matrix) // 2]))
+        if others:
+            product[tiles:].add_(times_transposed(tile[:-tiles], matrix[0]))
+            product[:-tiles].add_(times_transposed(tile[tiles:], matrix[2]))
     return products
 
 
@@ -357,12 +363,12 @@ def _transform_weight(weight: Tensor, out: Tensor, region: Tensor) -> None:
     """G w G' for some output channels.
 
     Args:
-        weight: (K, C, 3, 3, 3).
-        out: (6, 6, 3, K, C), along width, height, and the taps in time.
+        weight: (K, C, taps, 3, 3).
+        out: (6, 6, taps, K, C), along width, height, and the taps in time.
         region: scratch.
     """
-    outputs, inputs = weight.shape[:2]
-    (half,) = _carve(region, (REACH, 3, 3, outputs, inputs))
+    outputs, inputs, taps = weight.shape[:3]
+    (half,) = _carve(region, (REACH, taps, 3, outputs, inputs))
     _filter_at_points(weight.permute(3, 2, 4, 0, 1), half)
     _filter_at_points(half.permute(2, 0, 1, 3, 4), out)
 

@@ -147,7 +147,8 @@ def _panels(plot: Panels) -> Figure:
 def _legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     if not handles:
         return
-    columns = min(4, len(handles))
+    longest = max(len(name) for name in handles)
+    columns = min(len(handles), 4 if longest <= 22 else 3 if longest <= 32 else 2)
     figure.legend(
         handles=list(handles.values()),
         labels=list(handles),

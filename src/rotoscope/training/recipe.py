@@ -54,6 +54,7 @@ class PictureSet:
         split: keep the pictures that say they belong to this split.
         count: pictures that the published set has, told by a dry run where the set is not at hand.
         classes: which categories of a COCO file are kept, as what; see `data.categories.class_map`.
+        least_side: objects of a COCO file whose box is less wide or high are left out.
     """
 
     kind: Literal["coco", "pictures"]
@@ -62,6 +63,22 @@ class PictureSet:
     split: str = ""
     count: int = 0
     classes: str = ""
+    least_side: float = 30.0
+
+
+@dataclass(frozen=True)
+class TurnRecipe:
+    """How VISOLO cuts the frames of a clip, each by itself; see `data.rotated.RotatedCrop`.
+
+    Attributes:
+        short_edges, longest, flip, flip_each, degrees: see there.
+    """
+
+    short_edges: tuple[int, ...] = (360, 480)
+    longest: int = 1333
+    flip: float = 0.5
+    flip_each: bool = False
+    degrees: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -75,13 +92,15 @@ class VideoData:
         spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
         growing: share of the training in which the spans come in one by one, in the order of the list; 0: all from the
             start.
-        rule: "released", "paper" or "spaced"; see `data.clips`.
+        rule: "released", "paper", "spaced" or "drawn"; see `data.clips`.
         even: every sequence counts alike, however long it is.
         duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
-        crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
+        crop: "window": a window anywhere, see the next; "released": the published code's crop around the object;
+            "rotated": VISOLO's, see `turn`.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
         changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
+        turn: for "rotated" only.
     """
 
     kind: Literal["videos"]
@@ -89,10 +108,10 @@ class VideoData:
     weight: float = 1.0
     spans: tuple[int, ...] = (12,)
     growing: float = 0.0
-    rule: Literal["released", "paper", "spaced"] = "released"
+    rule: Literal["released", "paper", "spaced", "drawn"] = "released"
     even: bool = False
     duplicate: bool = False
-    crop: Literal["window", "released"] = "window"
+    crop: Literal["window", "released", "rotated"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1
     flip: float = 0.5
@@ -100,6 +119,7 @@ class VideoData:
     tone: float = 0.15
     changes: float = 0.0
     repair: bool = False
+    turn: TurnRecipe = field(default_factory=TurnRecipe)
 
 
 @dataclass(frozen=True)
@@ -110,23 +130,26 @@ class StillData:
         kind: tells this table from the others.
         pictures: moved as a whole.
         weight: how often it is drawn from, against the other tables.
-        engine: "scenes": ours; "released": the published 3DC-Seg's chain of changes; "warps": STEm-Seg's.
+        engine: "scenes": ours; "released": the published 3DC-Seg's chain of changes; "warps": STEm-Seg's; "rotated":
+            each picture several times, see `turn`.
         backgrounds: what compositions stand before; the pictures themselves where there are none.
         things: pictures whose objects are put before them.
         moving: sequences whose objects are put before them, and whose frames are backgrounds too.
         scene: chances and reaches; for "scenes" only.
         warps: likewise, for "warps" only.
+        turn: for "rotated" only.
     """
 
     kind: Literal["stills"]
     pictures: tuple[PictureSet, ...]
     weight: float = 1.0
-    engine: Literal["scenes", "released", "warps"] = "scenes"
+    engine: Literal["scenes", "released", "warps", "rotated"] = "scenes"
     backgrounds: tuple[PictureSet, ...] = ()
     things: tuple[PictureSet, ...] = ()
     moving: tuple[VideoSet, ...] = ()
     scene: SceneOptions = field(default_factory=SceneOptions)
     warps: WarpOptions = field(default_factory=WarpOptions)
+    turn: TurnRecipe = field(default_factory=TurnRecipe)
 
 
 @dataclass(frozen=True)
@@ -191,11 +214,12 @@ class ScheduleRecipe:
     """How the learning rate changes, as a factor of its peak.
 
     Attributes:
-        kind: "constant"; "steps": times `factor` from each epoch of `drops` on; "exponential": times `factor` after
-            every epoch; "decay": times `factor` over every `per` steps, a little at each from step `begin` on;
-            "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
+        kind: "constant"; "steps": times `factor` from each epoch of `drops` and each step of `drop_steps` on;
+            "exponential": times `factor` after every epoch; "decay": times `factor` over every `per` steps, a little
+            at each from step `begin` on; "cosine": to `floor` at the last step; "polynomial": (1 - done) ** `power`.
         warm_up: steps of linear rise before all of these.
         drops: epochs, counted from 0, that begin with a lower rate.
+        drop_steps: steps, counted from 0, that do.
         factor: see `kind`.
         floor: see `kind`.
         power: see `kind`.
@@ -206,6 +230,7 @@ class ScheduleRecipe:
     kind: Literal["constant", "steps", "exponential", "decay", "cosine", "polynomial"] = "constant"
     warm_up: int = 0
     drops: tuple[float, ...] = ()
+    drop_steps: tuple[int, ...] = ()
     factor: float = 0.1
     floor: float = 0.01
     power: float = 0.9

@@ -20,7 +20,8 @@ def factor(schedule: ScheduleRecipe, step: int, steps: int, steps_per_epoch: flo
         return (step + 1) / schedule.warm_up
     epoch = math.floor(step / steps_per_epoch + 1e-9)
     if schedule.kind == "steps":
-        return float(schedule.factor ** sum(epoch >= drop for drop in schedule.drops))
+        dropped = sum(epoch >= drop for drop in schedule.drops) + sum(step >= drop for drop in schedule.drop_steps)
+        return float(schedule.factor**dropped)
     if schedule.kind == "exponential":
         return float(schedule.factor**epoch)
     if schedule.kind == "decay":

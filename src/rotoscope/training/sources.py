@@ -10,13 +10,15 @@ from typing import cast, get_args
 from rotoscope.data import davis, fbms, folder, kitti_mots, visal, youtube_vis, youtube_vos
 from rotoscope.data.batches import Mixture
 from rotoscope.data.categories import class_map
-from rotoscope.data.clips import Augmentation, ReleasedCrop
+from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop
 from rotoscope.data.coco import Coco
 from rotoscope.data.frame_changes import FrameChanges
 from rotoscope.data.rendered import RenderedClips
+from rotoscope.data.rotated import RotatedCrop
 from rotoscope.data.sources import (
     AnySequence,
     ClipSource,
+    CopiedStills,
     FramesOf,
     GrowingClips,
     ReleasedStills,
@@ -27,7 +29,17 @@ from rotoscope.data.sources import (
 )
 from rotoscope.data.stills.cutouts import Stills, cut_from
 from rotoscope.errors import DataError, OptionError
-from rotoscope.training.recipe import ClipShape, Data, PictureSet, Recipe, RenderedData, StillData, VideoData, VideoSet
+from rotoscope.training.recipe import (
+    ClipShape,
+    Data,
+    PictureSet,
+    Recipe,
+    RenderedData,
+    StillData,
+    TurnRecipe,
+    VideoData,
+    VideoSet,
+)
 
 
 def mixture(recipe: Recipe) -> Mixture:
@@ -60,7 +72,9 @@ def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:
 
 def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     if table.crop == "released":
-        cutting: Augmentation | ReleasedCrop = ReleasedCrop(clips.size, table.repair)
+        cutting: Cutting = ReleasedCrop(clips.size, table.repair)
+    elif table.crop == "rotated":
+        cutting = _turned(table.turn, clips)
     else:
         changes = FrameChanges(table.changes) if table.changes else None
         cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone, changes)
@@ -84,6 +98,10 @@ def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:
         if len(pictures) != 1 or table.backgrounds or table.things or table.moving:
             raise OptionError("the engine of warps moves one set of pictures; it takes no backgrounds or things")
         return WarpedStills(pictures[0], clips.length, clips.size, table.warps)
+    if table.engine == "rotated":
+        if len(pictures) != 1 or table.backgrounds or table.things or table.moving:
+            raise OptionError("the rotated engine copies one set of pictures; it takes no backgrounds or things")
+        return CopiedStills(pictures[0], clips.length, _turned(table.turn, clips))
     moving = _all_sequences(table.moving, root)
     backgrounds = [stills(item, root) for item in table.backgrounds] or pictures
     things = [cut_from(stills(item, root)) for item in table.things]
@@ -93,12 +111,16 @@ def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:
     return StillClips(pictures, backgrounds, things, clips.length, clips.size, table.scene)
 
 
+def _turned(turn: TurnRecipe, clips: ClipShape) -> RotatedCrop:
+    return RotatedCrop(clips.size, turn.short_edges, turn.longest, turn.flip, turn.flip_each, turn.degrees)
+
+
 def stills(item: PictureSet, root: Path) -> Stills:
     """Open a set of pictures."""
     if item.kind == "pictures":
         return folder.LabelledPictures(root / item.path)
     images = root / item.images if item.images else None
-    return Coco(root / item.path, images, item.split or None, classes=class_map(item.classes))
+    return Coco(root / item.path, images, item.split or None, item.least_side, class_map(item.classes))
 
 
 def _all_sequences(sets: Sequence[VideoSet], root: Path) -> list[AnySequence]:

@@ -55,8 +55,20 @@ def start_from(network: nn.Module, system: str, name: str, start: str, root: Pat
             raise WeightsError(f"{path} does not fit the encoders of {system}/{name}: {error}") from error
         return f"started from the encoder of {path}"
     target = network.get_submodule("encoder") if encoder else network
-    _load(target, state, path, f"{system}/{name}", also=("pixels.", "guidance.") if encoder else ())
-    return f"started from {'the encoder' if encoder else card.name} of {path}"
+    left = [] if encoder else _without_other_heads(network, state)
+    _load(target, state, path, f"{system}/{name}", also=("pixels.", "guidance.") if encoder else tuple(left))
+    words = f"started from {'the encoder' if encoder else card.name} of {path}"
+    return f"{words}; {', '.join(left)} of another shape there, begun anew" if left else words
+
+
+def _without_other_heads(network: nn.Module, state: dict[str, Tensor]) -> list[str]:
+    """Take out of a state what a network begins anew where its shape differs, such as categories; give the names."""
+    fresh: tuple[str, ...] = getattr(network, "fresh", ())
+    own = network.state_dict()
+    left = [key for key in state if key.startswith(fresh) and key in own and state[key].shape != own[key].shape]
+    for key in left:
+        del state[key]
+    return left
 
 
 def _from_another(network: nn.Module, name: str, path: Path, state: dict[str, Tensor], card: Card) -> str:

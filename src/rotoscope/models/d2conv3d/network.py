@@ -5,7 +5,7 @@ Paper: Schmidt, Athar, Mahadevan, Leibe, "D2Conv3D: Dynamic Dilated Convolutions
 
 Intended differences to the authors' code: the input may have any size, where theirs wants multiples of 32; options that
 cannot work there (LayerNorm, CoordConv) do not exist. `NETWORKS` names every run script and option of the spec's
-section 3, and a small network.
+section 3, and a small network with each of the three operators.
 """
 
 from __future__ import annotations
@@ -151,4 +151,6 @@ NETWORKS: dict[str, Callable[[], D2Network | MobileD2]] = {
     "inter_deformable_gc3d": lambda: build(Deformation("DCNv1"), ["bridge"]),
     "backbone_layer4_xyz": lambda: build(XYZ, ["layer4"], in_encoder=True),
     "mobile": mobile,
+    "mobile_dconv": lambda: mobile(deformation=Deformation("DCNv1")),
+    "mobile_mdconv": lambda: mobile(deformation=Deformation("DCNv2")),
 }

@@ -1,0 +1,28 @@
+"""What the categories of a network are called."""
+
+from __future__ import annotations
+
+from rotoscope.errors import OptionError
+from rotoscope.masks.category_names import COCO, OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+
+_NAMES = {"coco": COCO, "ytvis2019": YOUTUBE_VIS_2019, "ytvis2021": YOUTUBE_VIS_2021, "ovis": OVIS}
+_BY_COUNT = {80: COCO, 40: YOUTUBE_VIS_2019, 25: OVIS}
+
+
+def names_of(which: str, count: int) -> tuple[str, ...]:
+    """The names of a network's categories.
+
+    Args:
+        which: "coco", "ytvis2019", "ytvis2021", "ovis", or "auto", which goes by `count`; where it knows none, numbers
+            from 1 are given.
+        count: categories of the network.
+
+    Raises:
+        OptionError: the names are not as many as the categories.
+    """
+    if which == "auto":
+        return _BY_COUNT.get(count) or tuple(str(number + 1) for number in range(count))
+    names = _NAMES[which]
+    if len(names) != count:
+        raise OptionError(f"{which} has {len(names)} categories, the network has {count}; choose others")
+    return names

@@ -1,0 +1,91 @@
+"""How VISOLO is run on a video; frozen, from defaults, a weights file's card, the command line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rotoscope.errors import OptionError
+from rotoscope.ops.resize import SizeRule
+
+Decay = Literal["gaussian", "linear"]
+Aggregate = Literal["both", "category", "mask", "none"]
+Reweight = Literal["previous and kept", "previous", "none"]
+Names = Literal["auto", "coco", "ytvis2019", "ytvis2021", "ovis"]
+
+
+@dataclass(frozen=True)
+class OnlineOptions:
+    """Inference options; the defaults are the published settings, without the released code's slips.
+
+    Attributes:
+        size: what frames are resized to before the network: "352x624" height x width, "480" short edge, "unchanged".
+        grid: rows x columns of cells, as the network was trained.
+        categories: whose names categories have; "auto" goes by their number: 80 COCO's, 25 OVIS's, 40 those of
+            YouTube-VIS 2019.
+        memory_every: every so many-th frame stays in memory; 0: none does.
+        memory_recent: so many newest frames are in memory besides.
+        memory_limit: frames that stay at most. When it is full the oldest one but the first is let go. The default
+            lasts for 320 frames; the published code has no limit.
+        lost_limit: instances out of sight that can still be found again, the latest ones; 0: none. The published code
+            has no limit.
+        aggregate: what the past is added to.
+        reweight: which frames of the past say how much a cell's score counts.
+        least_score: of a cell, to become a candidate.
+        keep_score: of a candidate after suppression, to be given.
+        decay: how Matrix NMS lowers scores.
+        overlap: share of a mask that a better one may cover before it is dropped (IoU*); 1 drops none.
+        most: instances of a frame.
+        least_similarity: of two cells, to be the same instance.
+        published: do as the released code does where it slips: a frame with two empty candidates, or with none but
+            that of the first cell, has no instance.
+    """
+
+    size: str = "352x624"
+    grid: str = "12x21"
+    categories: Names = "auto"
+    memory_every: int = 5
+    memory_recent: int = 2
+    memory_limit: int = 64
+    lost_limit: int = 500
+    aggregate: Aggregate = "both"
+    reweight: Reweight = "previous and kept"
+    least_score: float = 0.1
+    keep_score: float = 0.05
+    decay: Decay = "gaussian"
+    overlap: float = 0.5
+    most: int = 100
+    least_similarity: float = 0.1
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        least = {"memory_every": 0, "memory_recent": 1, "memory_limit": 2, "lost_limit": 0, "most": 1}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise OptionError(f"{name} {value!r} is not a whole number")
+            if value < bound:
+                raise OptionError(f"{name} {value}: expected {bound} or more")
+        for name in ("least_score", "keep_score", "overlap", "least_similarity"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"{name} {getattr(self, name)}: expected 0 to 1")
+        choices = {"decay": Decay, "aggregate": Aggregate, "reweight": Reweight, "categories": Names}
+        for name, kind in choices.items():
+            if getattr(self, name) not in get_args(kind):
+                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(get_args(kind))}")
+        parse_grid(self.grid)
+        SizeRule.parse(self.size)
+
+
+def parse_grid(text: str) -> tuple[int, int]:
+    """Read "12x21", rows x columns.
+
+    Raises:
+        OptionError: anything else, or sides outside 1..128.
+    """
+    match = re.fullmatch(r"([0-9]{1,3})x([0-9]{1,3})", text) if isinstance(text, str) else None
+    sides = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(1 <= side <= 128 for side in sides):
+        raise OptionError(f'grid {text!r} is not understood; give rows x columns of 1 to 128 each, such as "12x21"')
+    return sides
