@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rotoscope.models.stm.training import TrainingOptions as StmOptions
+from rotoscope.models.memory.training import TrainingOptions as StmOptions
 from rotoscope.models.three_dc_seg.training import TrainingOptions
 from rotoscope.training import recipe
 

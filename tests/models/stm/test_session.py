@@ -7,9 +7,9 @@ import torch
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.session import MemorySession
 from rotoscope.models.stm.network import STM
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.session import MemorySession
 from rotoscope.types import Frame, Prompt, VideoInfo
 from tests.models.stm.colours import BLUE, CPU, GREEN, GREY, RED, SIZE, mask_of, model, picture, prompt, run
 

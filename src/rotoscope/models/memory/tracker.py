@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rotoscope.models.stm.memory import ObjectMemory
-from rotoscope.models.stm.network import STM, STRIDE, other_objects
-from rotoscope.models.stm.options import MemoryOptions
+from rotoscope.backbones.space_time_memory import STRIDE, SpaceTimeMemory, other_objects
+from rotoscope.models.memory.entries import ObjectMemory
+from rotoscope.models.memory.options import MemoryOptions
 from rotoscope.ops.resize import padding_to
 from rotoscope.ops.soft_aggregation import soft_aggregation
 
@@ -40,7 +40,7 @@ class Tracker:
         options: see `MemoryOptions`; its size is not used here.
     """
 
-    def __init__(self, network: STM, size: tuple[int, int], options: MemoryOptions) -> None:
+    def __init__(self, network: SpaceTimeMemory, size: tuple[int, int], options: MemoryOptions) -> None:
         self.network = network
         self.options = options
         self.size = size

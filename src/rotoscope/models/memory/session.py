@@ -1,4 +1,4 @@
-"""STM on a video, frame by frame: every frame is answered at once, memory has a bound.
+"""Given objects through a video, frame by frame: every frame is answered at once, memory has a bound.
 
 What is kept: the frame before with its soft masks, and for each object at most `memory_limit` frames as keys and values
 at stride 16. Frames before the first prompt are answered without objects.
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rotoscope.backbones.space_time_memory import SpaceTimeMemory
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.run_length import encode
 from rotoscope.models.frame_check import check_frame
-from rotoscope.models.stm.network import STM
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.tracker import Tracker
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.tracker import Tracker
 from rotoscope.ops.resize import SizeRule, resize_picture
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
 
@@ -30,7 +30,7 @@ _CHANNELS = 8  # enlarged to the frame's size at once
 
 
 def declare(options: MemoryOptions) -> Declaration:
-    """What STM says of itself under these options."""
+    """What a system of this kind says of itself under these options."""
     return Declaration(
         task="propagate",
         look_ahead=0,
@@ -41,7 +41,7 @@ def declare(options: MemoryOptions) -> Declaration:
 
 
 class MemorySession:
-    """One video going through STM; see `rotoscope.types.Session`.
+    """One video going through a space-time memory; see `rotoscope.types.Session`.
 
     Args:
         network: in eval mode.
@@ -50,7 +50,7 @@ class MemorySession:
         device: where the network is.
     """
 
-    def __init__(self, network: STM, info: VideoInfo, options: MemoryOptions, device: torch.device) -> None:
+    def __init__(self, network: SpaceTimeMemory, info: VideoInfo, options: MemoryOptions, device: torch.device) -> None:
         if min(info.size) < 1:
             raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
         self.options = options
