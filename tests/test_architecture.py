@@ -34,7 +34,7 @@ ALLOWED = {
 }
 SHARED_ROOMS = {"memory"}  # in `models`, beside the systems
 # Training a system needs clips and a loop; running it must not import them.
-EXTRA = {f"models/{name}/training.py": {"data"} for name in ("three_dc_seg", "d2conv3d", "stm")}
+EXTRA = {f"models/{name}/training.py": {"data"} for name in ("three_dc_seg", "d2conv3d", "stm", "dmn_aoa")}
 
 
 def imports(path):

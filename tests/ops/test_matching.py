@@ -1,11 +1,9 @@
 """The matching layer: the published code's numbers, and what the clean solver promises."""
 
-import numpy as np
 import pytest
 import torch
-from scipy.optimize import linear_sum_assignment
 
-from rotoscope.ops.matching import Steps, assign, exact_assignment, greedy_assignment, published_solution
+from rotoscope.ops.matching import Steps, published_solution
 from tests import golden
 
 SYSTEM = "dmm-matching"

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from rotoscope.data.clips import ClipBatch, Draft
+from rotoscope.data.proposals import ProposedDraft
 from rotoscope.data.sources import ClipSource, GrowingClips
 from rotoscope.errors import DataError
 
@@ -122,4 +123,5 @@ def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBat
     """Make a batch of clips of one shape, channels-last in memory."""
     clips, labels = zip(*(draft.render(device) for draft in drafts), strict=True)
     stacked = torch.stack(clips).contiguous(memory_format=torch.channels_last_3d)
-    return ClipBatch(stacked, torch.stack(labels)[:, None])
+    proposals = tuple(draft.proposals if isinstance(draft, ProposedDraft) else None for draft in drafts)
+    return ClipBatch(stacked, torch.stack(labels)[:, None], proposals=proposals if any(proposals) else ())

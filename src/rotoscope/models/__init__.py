@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm")
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "dmn-aoa")
 
 
 def system(name: str) -> System[Any]:
@@ -30,6 +30,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.stm.system import SYSTEM as STM
 
         return STM
+    if name == "dmn-aoa":
+        from rotoscope.models.dmn_aoa.system import SYSTEM as DMN_AOA
+
+        return DMN_AOA
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
 
 
@@ -51,4 +55,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.stm.training import TRAINABLE as STM
 
         return STM
+    if name == "dmn-aoa":
+        from rotoscope.models.dmn_aoa.training import TRAINABLE as DMN_AOA
+
+        return DMN_AOA
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

@@ -70,9 +70,13 @@ class VideoData:
             start.
         rule: "released" or "paper"; see `data.clips`.
         even: every sequence counts alike, however long it is.
-        crop: "window": a window anywhere, see the next; "released": the published code's crop around the object.
-        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
+        crop: "window": a window anywhere, see the next; "released": the published code's crop around the object;
+            "scaled": DMN-AOA's, one scale and one window for all frames, see `data.scaled_crop`.
+        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window", flip and reverse for "scaled".
         repair: mend the published crop's slip; for "released" only.
+        factors, short_side: see `data.scaled_crop.ScaledCrop`; for "scaled" only.
+        proposals: folder of proposals by sequence name, below the recipe's `root`, as `rotoscope propose` writes them;
+            for "scaled" only. "": none.
     """
 
     kind: Literal["videos"]
@@ -82,13 +86,16 @@ class VideoData:
     growing: float = 0.0
     rule: Literal["released", "paper"] = "released"
     even: bool = False
-    crop: Literal["window", "released"] = "window"
+    crop: Literal["window", "released", "scaled"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1
     flip: float = 0.5
     reverse: float = 0.5
     tone: float = 0.15
     repair: bool = False
+    factors: tuple[float, float] = (1.0, 1.5)
+    short_side: int = 480
+    proposals: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from typing import cast, get_args
 
 from rotoscope.data import davis, fbms, folder, visal, youtube_vos
 from rotoscope.data.batches import Mixture
-from rotoscope.data.clips import Augmentation, ReleasedCrop
+from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop
 from rotoscope.data.coco import Coco
+from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.rendered import RenderedClips
+from rotoscope.data.scaled_crop import ScaledCrop
 from rotoscope.data.sequences import VideoSequence
 from rotoscope.data.sources import (
     ClipSource,
@@ -56,16 +58,30 @@ def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:
 
 
 def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
-    if table.crop == "released":
-        cutting: Augmentation | ReleasedCrop = ReleasedCrop(clips.size, table.repair)
+    if table.crop == "scaled":
+        cutting: Cutting = ScaledCrop(clips.size, table.factors, table.short_side, table.flip, table.reverse)
+    elif table.crop == "released":
+        cutting = ReleasedCrop(clips.size, table.repair)
     else:
         cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone)
     found = _all_sequences(table.sets, root)
     reaches = [table.spans]
     if table.growing:
         reaches = [table.spans[: count + 1] for count in range(len(table.spans))]
-    stages = [VideoClips(found, clips.length, spans, cutting, table.rule, table.even) for spans in reaches]
+    proposals = _proposals(table, root)
+    stages = [VideoClips(found, clips.length, spans, cutting, table.rule, table.even, proposals) for spans in reaches]
     return GrowingClips(stages, table.growing) if table.growing else stages[0]
+
+
+def _proposals(table: VideoData, root: Path) -> ProposalFolder | None:
+    """The caches of a table's sequences; the set that all are from decides whose weight of overlaps is learnt."""
+    if not table.proposals:
+        return None
+    folder_, kinds = root / table.proposals, {item.kind for item in table.sets}
+    if not folder_.is_dir():
+        raise DataError(f"there is no folder of proposals {folder_}; make it with `rotoscope propose`, or leave it out")
+    known = {"davis": "davis", "youtube-vos": "ytvos"}
+    return ProposalFolder(folder_, known.get(kinds.pop(), "default") if len(kinds) == 1 else "default")
 
 
 def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:

@@ -57,8 +57,11 @@ class MemorySession:
         self.device = device
         self._size = info.size
         self._resized = SizeRule.parse(options.size).of(info.size)
-        self.tracker = Tracker(network, self._resized, options)
+        self.tracker = self._tracker(network)
         self._finished = False
+
+    def _tracker(self, network: SpaceTimeMemory) -> Tracker:
+        return Tracker(network, self._resized, self.options)
 
     def step(self, frame: Frame, prompt: Prompt | None = None) -> list[FrameResult]:
         """Take the next frame, and with it objects to add, to correct or to remove; answer it.
@@ -73,11 +76,19 @@ class MemorySession:
         check_frame(frame, self._size, self._finished)
         if prompt is not None:
             _check_prompt(prompt, frame, self.tracker.ids)
+        self._before_step(frame)
+        if prompt is not None:
             self.tracker.remove(tuple(dict.fromkeys(prompt.remove)))
         masks = {} if prompt is None else dict(sorted(prompt.masks.items()))
         pixels = torch.tensor(resize_picture(frame.image, self._resized)).to(self.device).permute(2, 0, 1)
-        logits = self.tracker.step(pixels, {track_id: self._shrunk(mask) for track_id, mask in masks.items()})
+        logits = self._track(pixels, {track_id: self._shrunk(mask) for track_id, mask in masks.items()})
         return [self._result(frame, logits, masks)]
+
+    def _before_step(self, frame: Frame) -> None:
+        """Called before the tracker takes a frame that was found good; may refuse it while nothing has changed."""
+
+    def _track(self, pixels: Tensor, given: dict[int, Tensor]) -> Tensor:
+        return self.tracker.step(pixels, given)
 
     def finish(self) -> list[FrameResult]:
         """Nothing is open: every frame was answered at once."""
