@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from rotoscope.errors import OutputError
-from rotoscope.render.plots import Bars, Panel, Panels, draw
+from rotoscope.figures import Bars, Panel, Panels
+from rotoscope.render.plots import draw
 
 
 def inked(path):

@@ -21,6 +21,9 @@ TRIED += (
     "3dc-seg/upsampling-coco",
     "3dc-seg/clip4-davis",
     "3dc-seg-mobile/video",
+    "d2conv3d-mobile/polish",
+    "d2conv3d-mobile/dconv",
+    "d2conv3d-mobile/mdconv",
     "stm/videos",
 )
 

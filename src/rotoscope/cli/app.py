@@ -33,6 +33,7 @@ commands:
   train      train a network as a recipe says; stop and resume it
   check-data tell everything that is wrong with pictures and masks to train on
   export     write the archive that a benchmark's server takes
+  look       see what a model does inside: its paper's analyses, as pictures and numbers
   bench      time a model on this machine, stage by stage
   convert    read an authors' checkpoint into our format
   demo       render a clip with known truth, segment it, score it
@@ -42,7 +43,7 @@ commands:
 
 def _command(name: str) -> Callable[..., None] | None:
     # The commands' files import torch, decoders and rich inside their functions, so this is quick.
-    from rotoscope.cli import bench, check_data, convert, demo, evaluate, export, info, models, segment, train
+    from rotoscope.cli import bench, check_data, convert, demo, evaluate, export, info, look, models, segment, train
 
     commands: dict[str, Callable[..., None]] = {
         "segment": segment.segment,
@@ -52,6 +53,7 @@ def _command(name: str) -> Callable[..., None] | None:
         "train": train.train,
         "check-data": check_data.check_data,
         "export": export.export,
+        "look": look.look,
         "bench": bench.bench,
         "convert": convert.convert,
         "demo": demo.demo,

@@ -12,9 +12,9 @@ from rotoscope.data.davis import Kind, find_annotations
 from rotoscope.errors import DataError
 from rotoscope.evaluation.remarks import counted, ends, left_out, missing, same_place
 from rotoscope.evaluation.report import Cell, Report, Request, Table
+from rotoscope.figures import Bars, Panel, Panels
 from rotoscope.metrics import davis16, davis17
 from rotoscope.metrics.statistics import Statistics, figures
-from rotoscope.render.plots import Bars, Panel, Panels
 
 Values = NDArray[np.float64]
 

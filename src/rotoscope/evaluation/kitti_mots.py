@@ -10,10 +10,10 @@ from rotoscope.data.kitti_mots import MotsAnnotations, find_annotations
 from rotoscope.evaluation.remarks import counted
 from rotoscope.evaluation.report import Cell, Report, Request, Table
 from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary_rows, toolkit_rows
+from rotoscope.figures import Bars
 from rotoscope.metrics import kitti_mots
 from rotoscope.metrics.hota import ALPHAS
 from rotoscope.metrics.kitti_mots import ClassScores, KittiMotsScores
-from rotoscope.render.plots import Bars
 
 _COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "sMOTSA", "MOTSA", "MOTSP", "IDS", "IDF1")
 _OLDER_COLUMNS = ("sMOTSA", "MOTSA", "MOTSP", "recall", "prec.", "IDS", "frag", "MT", "ML")

@@ -8,9 +8,9 @@ from rotoscope.data import davis, fbms, visal
 from rotoscope.data.annotation_set import AnnotationSet
 from rotoscope.evaluation.remarks import counted, ends, left_out, missing, same_place
 from rotoscope.evaluation.report import Cell, Report, Request, Table
+from rotoscope.figures import Bars, Panel, Panels
 from rotoscope.metrics import saliency_files
 from rotoscope.metrics.saliency import Framewise, Pooled, SaliencyScores
-from rotoscope.render.plots import Bars, Panel, Panels
 
 _TITLES = {"davis16": "DAVIS 2016", "fbms": "FBMS", "visal": "ViSal"}
 

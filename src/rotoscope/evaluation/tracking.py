@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rotoscope.evaluation.report import Cell
+from rotoscope.figures import Panel, Panels
 from rotoscope.metrics.hota import ALPHAS, Hota
 from rotoscope.metrics.tracking import Figures
-from rotoscope.render.plots import Panel, Panels
 
 _NOT_IN_SUMMARY = ("CLR_F1", "FP_per_frame", "MOTAL", "MOTP_sum", "CLR_Frames")
 

@@ -11,11 +11,11 @@ from rotoscope.evaluation.remarks import counted
 from rotoscope.evaluation.report import Cell, Report, Request, Table
 from rotoscope.evaluation.track_files import read_annotations, read_predictions
 from rotoscope.evaluation.tracking import figures_json, hota_over_alpha, summary_rows, toolkit_rows
+from rotoscope.figures import Bars, Panel, Panels
 from rotoscope.masks.youtube_vis import ResultTrack, VideoSet
 from rotoscope.metrics.track_ap import RECALLS, THRESHOLDS, Kind, TrackApScores, VideoCounts, score_tracks
 from rotoscope.metrics.tracking import averaged
 from rotoscope.metrics.video_tracking import VideoTrackingScores, score_tracking
-from rotoscope.render.plots import Bars, Panel, Panels
 
 _KINDS: tuple[Kind, ...] = ("match", "wrong category", "false alarm")
 _SHOWN = 30  # videos in the table; the rest stand in JSON

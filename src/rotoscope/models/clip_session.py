@@ -22,10 +22,11 @@ from torch.nn import functional
 
 from rotoscope.errors import OptionError
 from rotoscope.masks.run_length import encode
+from rotoscope.models.clip_fit import ClipFit
 from rotoscope.models.clip_options import ClipOptions
 from rotoscope.models.clip_windows import ClipWindows, Fill
 from rotoscope.models.frame_check import check_frame
-from rotoscope.ops.resize import SizeRule, padding_to, resize_mask, resize_picture
+from rotoscope.ops.resize import resize_mask
 from rotoscope.ops.threads import single_core_pool
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
 
@@ -96,12 +97,10 @@ class ClipSession:
         self.network = network
         self.options = options
         self.device = device
-        self._rule = SizeRule.parse(options.size)
         if min(info.size) < 1:
             raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
         self._size = info.size
-        self._resized = self._rule.of(info.size)
-        self._padding = padding_to(self._resized, options.multiple)
+        self._fit = ClipFit.of(info.size, options)
         self._windows = ClipWindows(options.clip, options.shared, options.last_clip, self.fill)
         self._held: dict[int, _Held] = {}
         self._parallel = options.parallel if device.type == "cpu" else 1
@@ -118,7 +117,9 @@ class ClipSession:
         self._check(frame, prompt)
         position = self._next
         self._next += 1
-        self._held[position] = _Held(frame.index, frame.timestamp, frame.size, frame.name, self._pixels(frame.image))
+        self._held[position] = _Held(
+            frame.index, frame.timestamp, frame.size, frame.name, self._fit.pixels(frame.image)
+        )
         clip = self._windows.push()
         if clip is not None:
             self._run(clip)
@@ -156,14 +157,6 @@ class ClipSession:
             )
         check_frame(frame, self._size, self._finished)
 
-    def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
-        """(H, W, 3) uint8 -> (3, h, w) uint8, resized, zero-padded; the memory stays (h, w, 3)."""
-        top, bottom, left, right = self._padding
-        height, width = self._resized
-        padded = np.zeros((height + top + bottom, width + left + right, 3), np.uint8)
-        padded[top : top + height, left : left + width] = resize_picture(image, self._resized)
-        return torch.from_numpy(padded).permute(2, 0, 1)
-
     def _run(self, clip: list[int]) -> None:
         """Give a clip to the network; take in the results that are due, in order."""
         pixels = torch.stack([self._held[index].pixels.permute(1, 2, 0) for index in clip])  # (T, h, w, 3) uint8
@@ -184,10 +177,7 @@ class ClipSession:
     def _evidence(self, batch: Tensor) -> Tensor:
         """(1, 3, T, h, w) uint8 with padding -> (T, h, w) evidence without, float32."""
         logits = self.network(batch)
-        top, _, left, _ = self._padding
-        height, width = self._resized
-        logits = logits[0, :, :, top : top + height, left : left + width].float()
-        return self.evidence(logits)
+        return self.evidence(self._fit.without_padding(logits[0]).float())
 
     @torch.inference_mode()
     def _take(self, clip: list[int], evidence: Tensor) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rotoscope.errors import OptionError
+from rotoscope.figures import Figure
 from rotoscope.models.published import KeyTable
-from rotoscope.types import Declaration, Session, Task, VideoInfo
+from rotoscope.types import Declaration, Frame, Prompt, Session, Task, VideoInfo
 
 Options = TypeVar("Options")
 
@@ -29,6 +32,68 @@ class PublishedNetwork:
     network: str
     table: KeyTable
     constants: str = ""
+
+
+@dataclass(frozen=True)
+class Subject(Generic[Options]):
+    """What an analysis looks at: a network at work on one video.
+
+    Attributes:
+        network: prepared for inference, on `device`.
+        options: the system's inference options.
+        device: where the network is.
+        info: of the video.
+        frames: reads the video from its start; may be called again.
+        prompts: for systems that follow given objects.
+        truth: frame index to (H, W) map of object ids, 0 background, of the frame's size; {} where none was given.
+    """
+
+    network: nn.Module
+    options: Options
+    device: torch.device
+    info: VideoInfo
+    frames: Callable[[], Iterator[Frame]]
+    prompts: Sequence[Prompt] = ()
+    truth: Mapping[int, NDArray[np.integer]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an analysis found.
+
+    Attributes:
+        numbers: what JSON can hold: mappings, lists, numbers, words.
+        figures: a file's stem to what is drawn there.
+    """
+
+    numbers: Mapping[str, Any]
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Of an analysis that has none."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Something to look at in a system at work, such as a figure of its paper; `rotoscope look` runs it.
+
+    Attributes:
+        title: one line.
+        run: looks at one video, with options of the class `options`.
+        options: a frozen dataclass; every field has a default; `--set name=value` fills it.
+        needs_truth: it compares with true masks.
+        plotted: some of its figures are bars or curves.
+        joined: the findings on several videos as one; None where they stay apart.
+    """
+
+    title: str
+    run: Callable[[Subject[Any], Any], Findings]
+    options: type[Any] = NoOptions
+    needs_truth: bool = False
+    plotted: bool = False
+    joined: Callable[[Sequence[Findings]], Findings] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +115,7 @@ class System(Generic[Options]):
         published: how to read the authors' file of a network; legacy names are known too.
         encoder_weights: from a classifier file's arrays, a network with that encoder, and the weights under the names
             of its encoder; None when the file is something else.
+        analyses: what can be looked at, by the name that users give.
     """
 
     name: str
@@ -64,6 +130,7 @@ class System(Generic[Options]):
     tidy: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     published: Callable[[str], PublishedNetwork]
     encoder_weights: Callable[[Mapping[str, Any]], tuple[str, dict[str, Tensor]] | None] | None = None
+    analyses: Mapping[str, Analysis] = field(default_factory=dict)
 
     def build(self, network: str) -> nn.Module:
         """Build a network with random weights.

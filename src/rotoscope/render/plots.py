@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from rotoscope.errors import OptionError
+from rotoscope.figures import Bars, Panels
 from rotoscope.files import writing
 
 if TYPE_CHECKING:
@@ -24,59 +23,6 @@ _FRACTIONS = ("recall", "threshold", "alpha")  # axes from 0 to 1
 _LONGEST = 40  # letters of a name
 _COLUMN = 0.34  # inches of height for a bar
 _LINE_COLOURS = ("#1f6feb", "#d1495b", "#2a9d5c", "#e09f1f", "#7b4fc9", "#148a9c", "#8c6d46", "#5c6670")
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Bars side by side, a group for each label.
-
-    Attributes:
-        title: what they show.
-        labels: of the groups, from above.
-        values: name of a bar to its value in each group; NaN for none.
-        marks: name of a bar to its value over all groups, drawn as a line through them; NaN for none.
-        limit: where the axis ends, None for where the values do.
-    """
-
-    title: str
-    labels: Sequence[str]
-    values: Mapping[str, Sequence[float]]
-    marks: Mapping[str, float]
-    limit: float | None = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Curves over one axis.
-
-    Attributes:
-        title: what they show.
-        curves: name to values across and up.
-        across: name of the axis.
-        up: name of the axis.
-        steps: draw a value as holding until the next.
-        unit: values lie between 0 and 1, and so does the axis.
-    """
-
-    title: str
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
-    across: str
-    up: str
-    steps: bool = False
-    unit: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Panels:
-    """Several panels in a grid, one legend for all with the same curves.
-
-    Attributes:
-        title: what they show.
-        panels: from left to right, row by row.
-    """
-
-    title: str
-    panels: Sequence[Panel]
 
 
 Plot = Bars | Panels
@@ -201,7 +147,8 @@ def _panels(plot: Panels) -> Figure:
 def _legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     if not handles:
         return
-    columns = min(4, len(handles))
+    longest = max(len(name) for name in handles)
+    columns = min(len(handles), 4 if longest <= 22 else 3 if longest <= 32 else 2)
     figure.legend(
         handles=list(handles.values()),
         labels=list(handles),

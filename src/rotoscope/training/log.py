@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rotoscope.errors import OptionError
+from rotoscope.figures import Panel, Panels
 from rotoscope.files import explained, write_whole
-from rotoscope.render.plots import Panel, Panels, draw
+from rotoscope.render.plots import draw
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

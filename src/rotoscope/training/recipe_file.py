@@ -77,10 +77,10 @@ def _apply(table: dict[str, Any], change: str) -> None:
     for place in places:
         target = target.setdefault(place, {}) if isinstance(target, dict) else _item(target, place, change)
     if isinstance(target, dict):
-        target[last] = _value(match["value"])
+        target[last] = toml_value(match["value"])
     elif isinstance(target, list):
         _item(target, last, change)
-        target[int(last)] = _value(match["value"])
+        target[int(last)] = toml_value(match["value"])
     else:
         raise OptionError(f"--set {change!r}: {'.'.join(places)} is no table")
 
@@ -91,7 +91,8 @@ def _item(target: Any, place: str, change: str) -> Any:
     return target[int(place)]
 
 
-def _value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A value as TOML writes it, or a bare word."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

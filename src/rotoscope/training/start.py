@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import WeightsError
-from rotoscope.inference.checkpoint import check_file, read_weights
+from rotoscope.inference.checkpoint import Card, check_file, read_weights
 from rotoscope.inference.loading import WEIGHTS, bundled, convert, is_ours
 from rotoscope.models.published import LoadReport
 
@@ -22,7 +22,8 @@ def start_from(network: nn.Module, system: str, name: str, start: str, root: Pat
         network: on the CPU.
         system: its system's name.
         name: the network's name.
-        start: a bundled model's name; a file of ours (a network, or an encoder); arrays (.npz) of a picture network
+        start: a bundled model's name; a file of ours (a network, or an encoder), of another system where the network
+            has `state_from(whose, state)`, which turns such weights into its own; arrays (.npz) of a picture network
             for encoders that take them; an authors' checkpoint or encoder file. A path is taken from the working
             folder, or else from `root`.
         root: the recipe's folder of data.
@@ -41,7 +42,7 @@ def start_from(network: nn.Module, system: str, name: str, start: str, root: Pat
     if path.suffix == ".safetensors" and is_ours(path):
         state, card = read_weights(path)
         if card.system != system:
-            raise WeightsError(f"{path} is of {card.system}; the recipe trains {system}")
+            return _from_another(network, f"{system}/{name}", path, state, card)
         encoder = card.kind == "encoder"
     else:
         state, card, report = convert(path, system)
@@ -56,6 +57,17 @@ def start_from(network: nn.Module, system: str, name: str, start: str, root: Pat
     target = network.get_submodule("encoder") if encoder else network
     _load(target, state, path, f"{system}/{name}", also=("pixels.", "guidance.") if encoder else ())
     return f"started from {'the encoder' if encoder else card.name} of {path}"
+
+
+def _from_another(network: nn.Module, name: str, path: Path, state: dict[str, Tensor], card: Card) -> str:
+    """Weights of another system, where the network knows how to take them (`state_from`)."""
+    whose = f"{card.system}/{card.network}"
+    own = getattr(network, "state_from", None) if card.kind == "network" else None
+    turned = None if own is None else own(whose, state)
+    if turned is None:
+        raise WeightsError(f"{path} is of {whose}, from which {name} cannot start")
+    _load(network, turned, path, name, also=())
+    return f"started from {card.name} of {path}, turned into {name}"
 
 
 def _picture_weights(network: nn.Module, name: str, path: Path) -> str:

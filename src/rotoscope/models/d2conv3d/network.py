@@ -5,7 +5,7 @@ Paper: Schmidt, Athar, Mahadevan, Leibe, "D2Conv3D: Dynamic Dilated Convolutions
 
 Intended differences to the authors' code: the input may have any size, where theirs wants multiples of 32; options that
 cannot work there (LayerNorm, CoordConv) do not exist. `NETWORKS` names every run script and option of the spec's
-section 3.
+section 3, and a small network with each of the three operators.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn import functional
 from rotoscope.backbones.bridges import BRIDGES
 from rotoscope.backbones.csn import CSN, FrozenBatchNorm3d
 from rotoscope.backbones.enlarge import enlarged_four_times
+from rotoscope.models.d2conv3d.mobile import MobileD2, mobile
 from rotoscope.models.d2conv3d.refinement import Rates, Refine, RefinementOptions
 from rotoscope.ops.deform_layers import D2CONV3D, DeformableConv3d, Deformation
 
@@ -127,7 +128,7 @@ def build(
 
 XYZ = Deformation(D2CONV3D)
 
-NETWORKS: dict[str, Callable[[], D2Network]] = {
+NETWORKS: dict[str, Callable[[], D2Network | MobileD2]] = {
     "xyz": lambda: build(XYZ),  # the method
     "baseline": build,
     "dconv": lambda: build(Deformation("DCNv1")),
@@ -149,4 +150,7 @@ NETWORKS: dict[str, Callable[[], D2Network]] = {
     "baseline_backbone_norm": lambda: build(options=RefinementOptions(norm_input=True)),
     "inter_deformable_gc3d": lambda: build(Deformation("DCNv1"), ["bridge"]),
     "backbone_layer4_xyz": lambda: build(XYZ, ["layer4"], in_encoder=True),
+    "mobile": mobile,
+    "mobile_dconv": lambda: mobile(deformation=Deformation("DCNv1")),
+    "mobile_mdconv": lambda: mobile(deformation=Deformation("DCNv2")),
 }

@@ -12,6 +12,7 @@ from rotoscope.errors import WeightsError
 from rotoscope.models.clip_session import declare
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.d2conv3d import published
+from rotoscope.models.d2conv3d.analyses import ANALYSES
 from rotoscope.models.d2conv3d.network import NETWORKS
 from rotoscope.models.d2conv3d.options import GapOptions
 from rotoscope.models.d2conv3d.session import D2Session
@@ -24,8 +25,9 @@ def _session(network: nn.Module, info: VideoInfo, options: GapOptions, device: t
 
 
 def _published(network: str) -> PublishedNetwork:
-    if network not in NETWORKS:
-        raise WeightsError(f"d2conv3d has no published network {network!r}; known are {', '.join(NETWORKS)}")
+    known = [name for name in NETWORKS if not name.startswith("mobile")]
+    if network not in known:
+        raise WeightsError(f"d2conv3d has no published network {network!r}; known are {', '.join(known)}")
     return PublishedNetwork(network, published.TABLE, published.CONSTANTS)
 
 
@@ -52,4 +54,5 @@ SYSTEM = System(
     tidy=published.tidy,
     published=_published,
     encoder_weights=_encoder_weights,
+    analyses=ANALYSES,
 )

@@ -21,7 +21,8 @@ from rotoscope.backbones.csn import CSN
 from rotoscope.backbones.enlarge import enlarged_four_times
 from rotoscope.backbones.mobilenet3d import MobileNet3D
 from rotoscope.backbones.r2plus1d import R2Plus1D
-from rotoscope.models.three_dc_seg.refinement import REFINEMENTS, Light, ResidualPair, full
+from rotoscope.backbones.refine3d import Light, ResidualPair, full
+from rotoscope.models.three_dc_seg.refinement import REFINEMENTS
 
 Encoder = CSN | R2Plus1D | MobileNet3D
 
