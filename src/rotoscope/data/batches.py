@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rotoscope.data.clips import ClipBatch, Draft
+from rotoscope.data.clips import CategorisedDraft, ClipBatch, Draft
 from rotoscope.data.proposals import ProposedDraft
 from rotoscope.data.sources import ClipSource, GrowingClips
 from rotoscope.errors import DataError
@@ -124,4 +125,21 @@ def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBat
     clips, labels = zip(*(draft.render(device) for draft in drafts), strict=True)
     stacked = torch.stack(clips).contiguous(memory_format=torch.channels_last_3d)
     proposals = tuple(draft.proposals if isinstance(draft, ProposedDraft) else None for draft in drafts)
-    return ClipBatch(stacked, torch.stack(labels)[:, None], proposals=proposals if any(proposals) else ())
+    return ClipBatch(
+        stacked,
+        torch.stack(labels)[:, None],
+        _categories(drafts, stacked.device),
+        proposals if any(proposals) else (),
+    )
+
+
+def _categories(drafts: Sequence[Draft], device: torch.device) -> Tensor | None:
+    """See `ClipBatch.categories`."""
+    if not any(isinstance(draft, CategorisedDraft) for draft in drafts):
+        return None
+    table = torch.zeros(len(drafts), 256, dtype=torch.int64)
+    for row, draft in zip(table, drafts, strict=True):
+        if isinstance(draft, CategorisedDraft):
+            for label, category in draft.categories.items():
+                row[label] = category
+    return table.to(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rotoscope.data.frame_changes import FrameChanges, changed
 from rotoscope.data.tone import Tone
 from rotoscope.ops.resize import resize_labels, resize_picture
 
@@ -25,12 +26,14 @@ class ClipBatch:
 
     Attributes:
         clips: (B, 3, T, H, W) float32, RGB in [0, 1].
-        masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects.
+        masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects, 255 what does not count.
+        categories: (B, 256) int64, the category number of each id, 0 where it has none; None where no clip has any.
         proposals: for each clip those of its frames, None where it has none; () where no clip has any.
     """
 
     clips: Tensor
     masks: Tensor
+    categories: Tensor | None = None
     proposals: tuple[ClipProposals | None, ...] = ()
 
 
@@ -67,12 +70,44 @@ def paper_indices(count: int, start: int, length: int, span: int, generator: np.
     return sorted([start, *chosen.tolist(), *[count - 1] * (length - 1 - len(chosen))])
 
 
+def spaced_indices(count: int, start: int, length: int, span: int, generator: np.random.Generator) -> list[int]:
+    """The frames of one training clip, evenly spaced, as STEm-Seg takes them; no chance is used.
+
+    Args:
+        count: frames of the video.
+        start: 0-based first frame; earlier where the span would not fit after it.
+        length: frames of the clip.
+        span: from the first to the last frame; at most count - 1.
+        generator: not used.
+    """
+    span = min(span, count - 1)
+    start = min(start, count - 1 - span)
+    return [int(index) for index in np.round(np.linspace(start, start + span, length))]  # half to even
+
+
 class Draft(Protocol):
     """A clip that is drawn and read but not yet made: small to send between processes, made on the device it is for."""
 
     def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Make the clip (3, T, H, W) float32 RGB in [0, 1] and its labels (T, H, W) uint8."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class CategorisedDraft:
+    """A draft whose labels have categories; itself a `Draft`.
+
+    Attributes:
+        draft: of the clip.
+        categories: label to category number, 1 or more.
+    """
+
+    draft: Draft
+    categories: Mapping[int, int]
+
+    def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """See `Draft.render`."""
+        return self.draft.render(device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +120,7 @@ class FramesDraft:
         size: (height, width) of the result.
         mirrored: left and right are exchanged.
         tone: change of colours.
+        maps: changes of each frame by itself, see `frame_changes.changed`; None where there are none.
     """
 
     frames: NDArray[np.uint8]
@@ -92,6 +128,7 @@ class FramesDraft:
     size: tuple[int, int]
     mirrored: bool = False
     tone: Tone = field(default_factory=Tone)
+    maps: NDArray[np.float64] | None = None
 
     def render(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """See `Draft.render`: antialiased bilinear for the frames, the nearest pixel for the labels."""
@@ -102,6 +139,8 @@ class FramesDraft:
             labels = functional.interpolate(labels[:, None].float(), self.size, mode="nearest-exact")[:, 0].byte()
         if self.mirrored:
             clip, labels = clip.flip(-1), labels.flip(-1)
+        if self.maps is not None:
+            clip, labels = changed(clip, labels, self.maps)
         return self.tone(clip), labels
 
 
@@ -130,6 +169,7 @@ class Augmentation:
         flip: probability of mirroring.
         reverse: probability of running backwards.
         tone: half width of the ranges that brightness, contrast and each channel's gain are drawn from.
+        changes: of each frame by itself; None leaves frames as they are.
     """
 
     size: tuple[int, int]
@@ -138,6 +178,7 @@ class Augmentation:
     flip: float = 0.5
     reverse: float = 0.5
     tone: float = 0.15
+    changes: FrameChanges | None = None
 
     def draft(
         self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], generator: np.random.Generator
@@ -148,7 +189,8 @@ class Augmentation:
         order = slice(None, None, -1 if generator.random() < self.reverse else 1)
         window = (order, slice(top, top + height), slice(left, left + width))
         tone = Tone.draw(self.tone, generator) if self.tone else Tone()
-        return FramesDraft(frames[window].copy(), labels[window].copy(), self.size, mirrored, tone)
+        maps = None if self.changes is None else self.changes.draw(len(frames), self.size, generator)
+        return FramesDraft(frames[window].copy(), labels[window].copy(), self.size, mirrored, tone, maps)
 
     def _window(self, size: Sequence[int], generator: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height, width of a window with about the result's aspect ratio, inside the frame."""

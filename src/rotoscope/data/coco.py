@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from rotoscope.data.tracks import MOST
 from rotoscope.errors import DataError, MaskError
 from rotoscope.masks import run_length
 from rotoscope.video.pictures import read_picture
@@ -37,6 +38,7 @@ class Coco:
         images: folder of the pictures; beside the annotations without it (`images`, or the split's own folder).
         split: keep the pictures that say they belong to this split; for files that mix several.
         least_side: see above.
+        classes: category of the file to that wanted; objects of others are left out. Without it they stay as they are.
 
     Raises:
         DataError: a file is missing or is not COCO's.
@@ -48,8 +50,10 @@ class Coco:
         images: Path | str | None = None,
         split: str | None = None,
         least_side: float = LEAST_SIDE,
+        classes: Mapping[int, int] | None = None,
     ) -> None:
         self.annotations = Path(annotations)
+        self._classes = classes
         content = read_instances(self.annotations)
         self.images = Path(images) if images is not None else images_beside(self.annotations)
         if not self.images.is_dir():
@@ -62,7 +66,7 @@ class Coco:
             objects = kept.get(entry["id"], [])
             if any(item.get("iscrowd") for item in objects):
                 continue
-            objects = [item for item in objects if min(item["bbox"][2:]) >= least_side]
+            objects = [item for item in objects if min(item["bbox"][2:]) >= least_side and _is_of(item, classes)]
             if objects:
                 size = (int(entry["height"]), int(entry["width"]))
                 self._pictures.append(_Picture(self.images / entry["file_name"], size, tuple(objects)))
@@ -84,9 +88,19 @@ class Coco:
             found, wanted = picture.shape[1::-1], entry.size[::-1]
             raise DataError(f"{entry.path} is {found[0]}x{found[1]}, {self.annotations} says {wanted[0]}x{wanted[1]}")
         labels = np.zeros(entry.size, np.uint8)
-        for number, item in enumerate(entry.objects[:255], 1):
+        for number, item in enumerate(entry.objects[:MOST], 1):
             labels[outline_mask(item, entry.size, self.annotations)] = number
         return picture, labels
+
+    def categories(self, index: int) -> dict[int, int]:
+        """Give the category number of each label of a picture."""
+        numbers = [int(item.get("category_id", 0)) for item in self._pictures[index].objects[:MOST]]
+        wanted = numbers if self._classes is None else [self._classes[number] for number in numbers]
+        return {label: number for label, number in enumerate(wanted, 1) if number}
+
+
+def _is_of(item: Mapping[str, Any], classes: Mapping[int, int] | None) -> bool:
+    return classes is None or item.get("category_id") in classes
 
 
 def read_instances(path: Path) -> dict[str, Any]:

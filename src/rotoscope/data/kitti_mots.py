@@ -1,20 +1,28 @@
-"""KITTI-MOTS on disk: annotations as text or PNG, and the map that lists the sequences with their lengths."""
+"""KITTI-MOTS on disk: annotations as text or PNG, pictures, and the map that lists the sequences with their lengths."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotoscope.data.annotation_set import check_name, checked_names, read_lines
-from rotoscope.errors import DataError
+from rotoscope.data.annotation_set import check_name, checked_names, files, read_lines
+from rotoscope.data.tracks import TrackSequence, of_tracks
+from rotoscope.errors import DataError, MaskError
+from rotoscope.masks import run_length
+from rotoscope.masks.mots import KITTI_CLASSES, MotsMask, read_mots_frames, read_mots_pngs
+from rotoscope.types import RunLength
 
 # The validation set: sequence to number of frames.
 VALIDATION = {
     **{"0002": 233, "0006": 270, "0007": 800, "0008": 390, "0010": 294, "0013": 340, "0014": 106, "0016": 209},
     "0018": 339,
 }
+# The training set; 0050 is sequence 0002 of MOTSChallenge under another number, which STEm-Seg adds.
+TRAINING = ("0000", "0001", "0003", "0004", "0005", "0009", "0011", "0012", "0015", "0017", "0019", "0020", "0050")
 TEST = tuple(f"{number:04d}" for number in range(29))
+_PICTURES = ("training/image_02", "train/images", "image_02", "images")
+_GAP = 6  # so many frames without an object end a training sequence
 _PLACES = ("label_02", "instances_txt", "instances")
 
 
@@ -73,6 +81,76 @@ def find_annotations(folder: Path, names: Sequence[str] = ()) -> MotsAnnotations
         raise DataError(f"{base} has none of the sequences of {listed_by}: {', '.join(wanted)}")
     absent = tuple(name for name in wanted if name not in there)
     return MotsAnnotations(base, found, listed_by, absent, standard and not names)
+
+
+def find_sequences(root: Path | str, split: str = "train", names: Sequence[str] = ()) -> list[TrackSequence]:
+    """List the sequences of a split for training; annotations are read, pictures are not.
+
+    Categories are 1 car, 2 pedestrian; ignored regions are void. A sequence is cut where six frames in a row show no
+    object, as STEm-Seg does; its parts are called `0001`, `0001-2` and so on.
+
+    Args:
+        root: of the package; pictures are `training/image_02/<sequence>/<frame>.png`.
+        split: train, val or all.
+        names: the sequences wanted; of the split without them.
+
+    Raises:
+        DataError: something is not there, broken, or of the wrong size.
+    """
+    root = Path(root)
+    places = {"train": TRAINING, "val": tuple(VALIDATION), "all": (*TRAINING, *VALIDATION)}
+    if split not in places:
+        raise DataError(f"KITTI-MOTS has no split {split!r} with annotations; choose {', '.join(places)}")
+    there = find_annotations(root, names).sequences if names else _all_annotations(root)
+    pictures = next((root / place for place in _PICTURES if (root / place).is_dir()), None)
+    if pictures is None:
+        raise DataError(f"{root} has no pictures: looked for {', '.join(_PICTURES)}")
+    wanted = names or [name for name in places[split] if name in there]
+    if not wanted:
+        raise DataError(f"{root} has no annotations of the split {split!r}: looked for {', '.join(places[split])}")
+    found = []
+    for name in wanted:
+        path = there[name][0]
+        try:
+            masks = read_mots_pngs(path) if path.is_dir() else read_mots_frames(path)
+        except MaskError as error:
+            raise DataError(str(error)) from error
+        found += _parts(name, files(pictures / name, (".png", ".jpg")), masks)
+    return found
+
+
+def _all_annotations(root: Path) -> dict[str, tuple[Path, int | None]]:
+    base = next((root / place for place in _PLACES if (root / place).is_dir()), root)
+    return {name: (path, None) for name, path in _annotated(base).items()}
+
+
+def _parts(name: str, frames: Sequence[Path], masks: Mapping[int, Sequence[MotsMask]]) -> list[TrackSequence]:
+    """Cut a sequence where it shows no object for long."""
+    last = max(masks, default=-1)
+    if last >= len(frames):
+        raise DataError(f"{name} has {len(frames)} pictures, its annotation has frame {last}; are pictures missing?")
+    ignored = KITTI_CLASSES["ignore"]
+    shown = [index for index, own in sorted(masks.items()) if any(one.category != ignored for one in own)]
+    runs: list[list[int]] = []
+    for index in shown:
+        if runs and index - runs[-1][-1] <= _GAP:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return [_part(f"{name}-{place}" if place > 1 else name, frames, masks, run) for place, run in enumerate(runs, 1)]
+
+
+def _part(
+    name: str, frames: Sequence[Path], masks: Mapping[int, Sequence[MotsMask]], run: Sequence[int]
+) -> TrackSequence:
+    tracks: dict[tuple[int, int], dict[int, RunLength]] = {}
+    for place, index in enumerate(run):
+        for one in masks[index]:
+            own = tracks.setdefault((one.category, one.id), {})
+            own[place] = run_length.union(own[place], one.mask) if place in own else one.mask
+    size = masks[run[0]][0].mask.size
+    listed = [(category, own) for (category, _), own in sorted(tracks.items())]
+    return of_tracks(name, [frames[index] for index in run], size, listed, void=(KITTI_CLASSES["ignore"],))
 
 
 def _annotated(base: Path) -> dict[str, Path]:

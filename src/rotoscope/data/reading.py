@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.data.sequences import VideoSequence
+from rotoscope.data.tracks import VOID, TrackSequence
 from rotoscope.errors import DataError
 from rotoscope.masks.label_map import LabelMap, is_binary_0_255, read_label_png
 from rotoscope.masks.png import ANNOTATION_FORMATS
 from rotoscope.video.pictures import read_picture
 
 
-def read_clip(sequence: VideoSequence, indices: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_clip(
+    sequence: VideoSequence | TrackSequence, indices: Sequence[int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read some frames and their masks.
 
     Args:
@@ -23,7 +26,8 @@ def read_clip(sequence: VideoSequence, indices: Sequence[int]) -> tuple[NDArray[
         indices: of frames that have an annotation; repeated ones are read once.
 
     Returns:
-        (T, H, W, 3) uint8 RGB, (T, H, W) uint8 labels, 0 background; black and white masks come as 0 and 1.
+        (T, H, W, 3) uint8 RGB, (T, H, W) uint8 labels, 0 background, `tracks.VOID` what does not count; black and white
+        masks come as 0 and 1.
 
     Raises:
         DataError: a frame has no annotation, or sizes differ.
@@ -39,12 +43,29 @@ def read_clip(sequence: VideoSequence, indices: Sequence[int]) -> tuple[NDArray[
     return np.stack([read[index][0] for index in indices]), np.stack([read[index][1] for index in indices])
 
 
-def _read_frame(sequence: VideoSequence, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _read_frame(sequence: VideoSequence | TrackSequence, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    picture = read_picture(sequence.frames[index])
+    labels = labels_of(sequence, index, (picture.shape[0], picture.shape[1]))
+    if sequence.void_background:
+        labels = np.where(labels == 0, np.uint8(VOID), labels)
+    return picture, labels
+
+
+def labels_of(sequence: VideoSequence | TrackSequence, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read the labels of a frame (H, W) uint8, the background 0.
+
+    Raises:
+        DataError: it has no annotation, or one of another size than (height, width) `size`.
+        RotoscopeError: its file cannot be read.
+    """
+    if isinstance(sequence, TrackSequence):
+        if sequence.size != size:
+            raise DataError(f"{sequence.frames[index]} is {size}, its annotation says {sequence.size} (height, width)")
+        return sequence.labels(index)
     mask = sequence.masks[index]
     if mask is None:
         raise DataError(f"{sequence.frames[index]} has no annotation")
-    picture = read_picture(sequence.frames[index])
-    return picture, read_labels(mask, (picture.shape[0], picture.shape[1]))
+    return read_labels(mask, size)
 
 
 def read_labels(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:

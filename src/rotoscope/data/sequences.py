@@ -7,8 +7,8 @@ stands here once, for training and for `data.checking` alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,11 +28,15 @@ class VideoSequence:
         name: of the sequence.
         frames: pictures in order.
         masks: for each frame its annotation, None where it has none.
+        categories: label to category number, 1 or more; {} where none are known.
+        void_background: whether pixels of no object do not count, because not every object is annotated.
     """
 
     name: str
     frames: list[Path]
     masks: list[Path | None]
+    categories: Mapping[int, int] = field(default_factory=dict)
+    void_background: bool = False
 
     @property
     def annotated(self) -> list[int]:

@@ -15,18 +15,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rotoscope.data.clips import Cutting, Draft, paper_indices, released_indices, resize_short_edge_and_crop
+from rotoscope.data.clips import (
+    CategorisedDraft,
+    Cutting,
+    Draft,
+    paper_indices,
+    released_indices,
+    resize_short_edge_and_crop,
+    spaced_indices,
+)
 from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.reading import read_clip
 from rotoscope.data.scaled_crop import ScaledCrop
 from rotoscope.data.sequences import VideoSequence
-from rotoscope.data.stills.cutouts import TRIES, Cutout, CutoutSource, Labels, Picture, Stills, cut
+from rotoscope.data.stills.cutouts import (
+    TRIES,
+    CategorisedStills,
+    Cutout,
+    CutoutSource,
+    Labels,
+    Picture,
+    Stills,
+    cut,
+)
 from rotoscope.data.stills.layers import Layer, render
 from rotoscope.data.stills.released import ReleasedDraft
 from rotoscope.data.stills.scenes import Scene, SceneOptions
+from rotoscope.data.tracks import MOST, TrackSequence
 from rotoscope.errors import DataError
 
-Rule = Literal["paper", "released"]
+Rule = Literal["paper", "released", "spaced"]
+AnySequence = VideoSequence | TrackSequence
+
+_RULES = {"paper": paper_indices, "released": released_indices, "spaced": spaced_indices}
 
 
 class ClipSource(Protocol):
@@ -50,7 +71,8 @@ class VideoClips:
         spans: how far a clip may reach, in annotated frames; one of them is drawn for each clip.
         cutting: how a clip is cut out of its frames: `clips.Augmentation`, `clips.ReleasedCrop` or
             `scaled_crop.ScaledCrop`.
-        rule: "paper": the start frame and others after it; "released": see `clips.released_indices`.
+        rule: "paper": the start frame and others after it; "released", "spaced": see `clips.released_indices` and
+            `clips.spaced_indices`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
         proposals: caches of proposals by sequence name, for `scaled_crop.ScaledCrop` only.
 
@@ -60,7 +82,7 @@ class VideoClips:
 
     def __init__(
         self,
-        sequences: Sequence[VideoSequence],
+        sequences: Sequence[AnySequence],
         length: int,
         spans: Sequence[int],
         cutting: Cutting,
@@ -76,7 +98,7 @@ class VideoClips:
             raise DataError("none of the sequences has an annotated frame")
         self._ends = np.cumsum([len(annotated) for _, annotated in self._sequences])
         self._length, self._spans, self._cutting = length, tuple(spans), cutting
-        self._rule = paper_indices if rule == "paper" else released_indices
+        self._rule = _RULES[rule]
         self._even = even
 
     def __len__(self) -> int:
@@ -98,7 +120,8 @@ class VideoClips:
         if self._proposals is not None and isinstance(self._cutting, ScaledCrop):
             found = self._proposals.read(sequence.name, indices, frames)
             return self._cutting.draft_with(frames, labels, found, self._proposals.dataset, generator)
-        return self._cutting.draft(frames, labels, generator)
+        draft = self._cutting.draft(frames, labels, generator)
+        return CategorisedDraft(draft, sequence.categories) if sequence.categories else draft
 
 
 class GrowingClips:
@@ -184,22 +207,33 @@ class StillClips:
     def __len__(self) -> int:
         return sum(map(len, self._pictures))
 
-    def draw(self, number: int, generator: np.random.Generator) -> SceneDraft:
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
         """See `ClipSource.draw`."""
         scene = Scene(self._length, self._size, self._options, generator)
         if generator.random() < self._options.moved or not self._things:
-            return SceneDraft(scene.moved_still(*_any_of(self._pictures, generator)), self._size)
-        background, _ = _any_of(self._backgrounds, generator)
+            pictures, index = _any_of(self._pictures, generator)
+            draft = SceneDraft(scene.moved_still(*pictures.read(index)), self._size)
+            return with_categories(draft, pictures, index)
+        backgrounds, index = _any_of(self._backgrounds, generator)
+        background, _ = backgrounds.read(index)
         return SceneDraft(scene.composition(background, self._thing), self._size)
 
     def _thing(self, frames: int, generator: np.random.Generator) -> Cutout:
         return self._things[int(generator.integers(len(self._things)))](frames, generator)
 
 
-def _any_of(sets: Sequence[Stills], generator: np.random.Generator) -> tuple[Picture, Labels]:
+def _any_of(sets: Sequence[Stills], generator: np.random.Generator) -> tuple[Stills, int]:
     """Some picture of some set; the sets alike likely."""
     chosen = sets[int(generator.integers(len(sets)))]
-    return chosen.read(int(generator.integers(len(chosen))))
+    return chosen, int(generator.integers(len(chosen)))
+
+
+def with_categories(draft: Draft, pictures: Stills, index: int) -> Draft:
+    """The draft of a clip made from a picture, with the categories of its objects where the set knows them."""
+    if not isinstance(pictures, CategorisedStills):
+        return draft
+    categories = pictures.categories(index)
+    return CategorisedDraft(draft, categories) if categories else draft
 
 
 class ReleasedStills:
@@ -218,17 +252,18 @@ class ReleasedStills:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def draw(self, number: int, generator: np.random.Generator) -> ReleasedDraft:
+    def draw(self, number: int, generator: np.random.Generator) -> Draft:
         """See `ClipSource.draw`."""
         picture, labels = self._pictures.read(number)
         picture, labels = resize_short_edge_and_crop(picture, labels, self._size, generator, self._repair)
-        return ReleasedDraft.draw(picture, labels, self._length, generator)
+        draft = ReleasedDraft.draw(picture, labels, self._length, generator)
+        return with_categories(draft, self._pictures, number)
 
 
 class FramesOf:
     """The annotated frames of sequences as single pictures; they are `Stills`."""
 
-    def __init__(self, sequences: Sequence[VideoSequence]) -> None:
+    def __init__(self, sequences: Sequence[AnySequence]) -> None:
         self._frames = [(sequence, index) for sequence in sequences for index in sequence.annotated]
 
     def __len__(self) -> int:
@@ -241,7 +276,7 @@ class FramesOf:
         return frames[0], labels[0]
 
 
-def moving_things(sequences: Sequence[VideoSequence], spans: Sequence[int] = (1, 2), least: int = 100) -> CutoutSource:
+def moving_things(sequences: Sequence[AnySequence], spans: Sequence[int] = (1, 2), least: int = 100) -> CutoutSource:
     """Make a source of things cut out of videos, which keep moving as they did there.
 
     Args:
@@ -259,7 +294,7 @@ def moving_things(sequences: Sequence[VideoSequence], spans: Sequence[int] = (1,
 
 
 def _draw_moving_thing(
-    usable: Sequence[tuple[VideoSequence, list[int]]],
+    usable: Sequence[tuple[AnySequence, list[int]]],
     spans: Sequence[int],
     least: int,
     frames: int,
@@ -272,7 +307,7 @@ def _draw_moving_thing(
         first = int(generator.integers(max(1, len(annotated) - step * (frames - 1))))
         chosen = [annotated[min(first + step * place, len(annotated) - 1)] for place in range(frames)]
         pictures, labels = read_clip(sequence, chosen)
-        counts = np.stack([np.bincount(one.ravel(), minlength=256)[1:] for one in labels])  # (T, 255)
+        counts = np.stack([np.bincount(one.ravel(), minlength=256)[1 : MOST + 1] for one in labels])  # (T, 254)
         ids = 1 + np.flatnonzero(counts.min(axis=0) >= least)
         if len(ids):
             return cut(pictures, labels == generator.choice(ids))

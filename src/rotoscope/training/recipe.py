@@ -26,9 +26,11 @@ class VideoSet:
         sequences: only these.
         leave_out: not these.
         frames: annotated frames that the published set has, told by a dry run where the set is not at hand.
+        classes: which categories are kept, as what; see `data.categories.class_map`. All as they are without it.
+        void_background: pixels of no object do not count; for sets whose annotation leaves objects out.
     """
 
-    kind: Literal["davis", "youtube-vos", "fbms", "visal", "folder"]
+    kind: Literal["davis", "youtube-vos", "youtube-vis", "ovis", "kitti-mots", "fbms", "visal", "folder"]
     path: str
     split: str = "train"
     year: int = 2016
@@ -36,6 +38,8 @@ class VideoSet:
     sequences: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     frames: int = 0
+    classes: str = ""
+    void_background: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class PictureSet:
         images: folder of the pictures of a COCO file, found beside it when empty.
         split: keep the pictures that say they belong to this split.
         count: pictures that the published set has, told by a dry run where the set is not at hand.
+        classes: which categories of a COCO file are kept, as what; see `data.categories.class_map`.
     """
 
     kind: Literal["coco", "pictures"]
@@ -55,6 +60,7 @@ class PictureSet:
     images: str = ""
     split: str = ""
     count: int = 0
+    classes: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,12 @@ class VideoData:
         spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
         growing: share of the training in which the spans come in one by one, in the order of the list; 0: all from the
             start.
-        rule: "released" or "paper"; see `data.clips`.
+        rule: "released", "paper" or "spaced"; see `data.clips`.
         even: every sequence counts alike, however long it is.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object;
             "scaled": DMN-AOA's, one scale and one window for all frames, see `data.scaled_crop`.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window", flip and reverse for "scaled".
+        changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
         factors, short_side: see `data.scaled_crop.ScaledCrop`; for "scaled" only.
         proposals: folder of proposals by sequence name, below the recipe's `root`, as `rotoscope propose` writes them;
@@ -84,7 +91,7 @@ class VideoData:
     weight: float = 1.0
     spans: tuple[int, ...] = (12,)
     growing: float = 0.0
-    rule: Literal["released", "paper"] = "released"
+    rule: Literal["released", "paper", "spaced"] = "released"
     even: bool = False
     crop: Literal["window", "released", "scaled"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
@@ -92,6 +99,7 @@ class VideoData:
     flip: float = 0.5
     reverse: float = 0.5
     tone: float = 0.15
+    changes: float = 0.0
     repair: bool = False
     factors: tuple[float, float] = (1.0, 1.5)
     short_side: int = 480

@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
-from rotoscope.data import davis, fbms, folder, visal, youtube_vos
+from rotoscope.data import davis, fbms, folder, kitti_mots, visal, youtube_vis, youtube_vos
 from rotoscope.data.batches import Mixture
+from rotoscope.data.categories import class_map
 from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop
 from rotoscope.data.coco import Coco
+from rotoscope.data.frame_changes import FrameChanges
 from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.rendered import RenderedClips
 from rotoscope.data.scaled_crop import ScaledCrop
-from rotoscope.data.sequences import VideoSequence
 from rotoscope.data.sources import (
+    AnySequence,
     ClipSource,
     FramesOf,
     GrowingClips,
@@ -63,7 +65,8 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     elif table.crop == "released":
         cutting = ReleasedCrop(clips.size, table.repair)
     else:
-        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone)
+        changes = FrameChanges(table.changes) if table.changes else None
+        cutting = Augmentation(clips.size, table.zoom, table.stretch, table.flip, table.reverse, table.tone, changes)
     found = _all_sequences(table.sets, root)
     reaches = [table.spans]
     if table.growing:
@@ -103,14 +106,15 @@ def stills(item: PictureSet, root: Path) -> Stills:
     """Open a set of pictures."""
     if item.kind == "pictures":
         return folder.LabelledPictures(root / item.path)
-    return Coco(root / item.path, root / item.images if item.images else None, item.split or None)
+    images = root / item.images if item.images else None
+    return Coco(root / item.path, images, item.split or None, classes=class_map(item.classes))
 
 
-def _all_sequences(sets: Sequence[VideoSet], root: Path) -> list[VideoSequence]:
+def _all_sequences(sets: Sequence[VideoSet], root: Path) -> list[AnySequence]:
     return [sequence for item in sets for sequence in sequences(item, root)]
 
 
-def sequences(item: VideoSet, root: Path) -> list[VideoSequence]:
+def sequences(item: VideoSet, root: Path) -> list[AnySequence]:
     """List the sequences of a set.
 
     Raises:
@@ -122,19 +126,25 @@ def sequences(item: VideoSet, root: Path) -> list[VideoSequence]:
     if lost:
         raise DataError(f"{root / item.path} has no sequence {', '.join(lost)}, which the recipe names")
     wanted = set(item.sequences or names) - set(item.leave_out)
-    kept = [sequence for sequence in found if sequence.name in wanted]
+    kept: list[AnySequence] = [sequence for sequence in found if sequence.name in wanted]
     if not kept:
         raise DataError(f"no sequence of {root / item.path} is left")
-    return kept
+    return [replace(sequence, void_background=True) for sequence in kept] if item.void_background else kept
 
 
-def _found(item: VideoSet, path: Path) -> list[VideoSequence]:
+def _found(item: VideoSet, path: Path) -> Sequence[AnySequence]:
+    if item.classes and item.kind not in ("youtube-vis", "ovis"):
+        raise OptionError(f"classes {item.classes!r}: sequences of {item.kind} have no categories to choose from")
     if item.kind == "davis":
         if item.split not in get_args(davis.Split):
             raise OptionError(f"DAVIS has no split {item.split!r}; choose {', '.join(get_args(davis.Split))}")
         return list(davis.Davis(path, item.year, cast(davis.Split, item.split), annotations=item.annotations))
     if item.kind == "youtube-vos":
         return youtube_vos.find_sequences(path, item.split)
+    if item.kind in ("youtube-vis", "ovis"):
+        return youtube_vis.find_sequences(path, item.split, classes=class_map(item.classes))
+    if item.kind == "kitti-mots":
+        return kitti_mots.find_sequences(path, item.split)
     if item.kind == "fbms":
         return fbms.find_sequences(path, split="train" if item.split == "train" else "test")
     if item.kind == "visal":

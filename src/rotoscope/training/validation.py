@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rotoscope.data.reading import read_labels
-from rotoscope.data.sequences import VideoSequence
+from rotoscope.data.reading import labels_of
+from rotoscope.data.sources import AnySequence
 from rotoscope.data.synthetic import SyntheticClip
 from rotoscope.errors import DataError
 from rotoscope.inference.checkpoint import Card
@@ -71,7 +71,7 @@ class Validation:
         self._system = system(recipe.system)
         self._card = Card("in training", recipe.system, recipe.network, options=recipe.inference)
         self._options = options_of(self._system.options, self._card)
-        self._sequences: list[VideoSequence | SyntheticClip] = [
+        self._sequences: list[AnySequence | SyntheticClip] = [
             found for item in recipe.validation.sets for found in sequences(item, root)
         ]
         length, size = max(3, recipe.clips.length), recipe.clips.size
@@ -98,7 +98,7 @@ class Validation:
         return Scores({name: region for name, region, _ in found}, {name: boundary for name, _, boundary in found})
 
 
-def _score(model: Model, item: VideoSequence | SyntheticClip) -> tuple[str, float, float]:
+def _score(model: Model, item: AnySequence | SyntheticClip) -> tuple[str, float, float]:
     frames, annotated, labels = _read(item)
     truths = [one > 0 for one in labels]
     prompts = []
@@ -118,15 +118,15 @@ def _score(model: Model, item: VideoSequence | SyntheticClip) -> tuple[str, floa
     return name, scores.region_statistics.mean, scores.boundary_statistics.mean
 
 
-def _name(item: VideoSequence | SyntheticClip) -> str:
-    return item.name if isinstance(item, VideoSequence) else item.info.name
+def _name(item: AnySequence | SyntheticClip) -> str:
+    return item.info.name if isinstance(item, SyntheticClip) else item.name
 
 
-def _read(item: VideoSequence | SyntheticClip) -> tuple[list[NDArray[np.uint8]], Sequence[int], Labels]:
+def _read(item: AnySequence | SyntheticClip) -> tuple[list[NDArray[np.uint8]], Sequence[int], Labels]:
     """All frames, which of them are annotated, and the labels of those."""
     if isinstance(item, SyntheticClip):
         pairs = list(item)
         return [frame.image for frame, _ in pairs], range(len(pairs)), [labels for _, labels in pairs]
     frames = [read_picture(path) for path in item.frames]
     size = (frames[0].shape[0], frames[0].shape[1])
-    return frames, item.annotated, [read_labels(mask, size) for mask in item.masks if mask is not None]
+    return frames, item.annotated, [labels_of(item, index, size) for index in item.annotated]

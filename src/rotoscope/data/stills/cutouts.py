@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,15 @@ class Stills(Protocol):
 
     def read(self, index: int) -> tuple[Picture, Labels]:
         """Give one picture and the ids of its objects."""
+        ...
+
+
+@runtime_checkable
+class CategorisedStills(Protocol):
+    """Pictures whose objects have categories."""
+
+    def categories(self, index: int) -> Mapping[int, int]:
+        """Give the category number of each id of a picture."""
         ...
 
 
@@ -67,7 +76,7 @@ def _draw_cutout(stills: Stills, least: int, frames: int, generator: np.random.G
     """Some object of some picture; `frames` does not matter, it never changes."""
     for _ in range(TRIES):
         picture, labels = stills.read(int(generator.integers(len(stills))))
-        counts = np.bincount(labels.ravel(), minlength=2)[1:]
+        counts = np.bincount(labels.ravel(), minlength=2)[1:255]  # 255 does not count
         ids = 1 + np.flatnonzero(counts >= least)
         if len(ids):
             return cut(picture, labels == generator.choice(ids))

@@ -3,7 +3,8 @@
 Paper: Oh, Lee, Xu, Kim, "Video Object Segmentation using Space-Time Memory Networks" (ICCV 2019).
 
 Intended differences to the paper's network, besides the encoders: keys and values are made from the maps of two depths,
-what DeepLab's head says and the map of stride 16 below it; a key also holds the position in the frame, as sines and
+what DeepLab's head says and the map of stride 16 below it; keys have one length, so that their angle alone counts (with
+free lengths, one frame of the memory drew all attention); a key also holds the position in the frame, as sines and
 cosines, so that what is near counts more by a learnt measure; a value also holds the masks themselves, so that what is
 read begins with masks carried along by content; both key heads start equal, so that content is found by likeness from
 the first step.
@@ -48,7 +49,8 @@ class MobileSTM(STM):
         self.memory_head = KeyValue(r4 + r5, key, value)
         self.query_head = KeyValue(r4 + r5, key, value)
         self.memory_head.key.load_state_dict(self.query_head.key.state_dict())
-        self.nearness = nn.Parameter(torch.tensor(1.5))
+        self.sharpness = nn.Parameter(torch.tensor(9.0))  # length of the keys
+        self.nearness = nn.Parameter(torch.tensor(1.5))  # length of a position's waves
         self.decoder = MaskDecoder(2 * value + _CARRIED, (r2, r3), decoder)
 
     def load_picture_weights(self, weights: Mapping[str, Any]) -> list[str]:
@@ -97,5 +99,5 @@ class MobileSTM(STM):
         down = torch.cat([y.sin(), y.cos()], dim=1)[:, None].expand(-1, width, -1)  # (h, w, 6)
         across = torch.cat([x.sin(), x.cos()], dim=1)[None].expand(height, -1, -1)
         place = torch.cat([down, across], dim=2).flatten(0, 1) * self.nearness  # (h * w, 12)
-        content = rows(key)
-        return torch.cat([content, place.to(content.dtype).expand(len(content), -1, -1)], dim=2)
+        content = functional.normalize(rows(key).float(), dim=2) * self.sharpness
+        return torch.cat([content, place.expand(len(content), -1, -1)], dim=2)

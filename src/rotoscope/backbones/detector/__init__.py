@@ -1,0 +1,1 @@
+"""A two-stage detector of instances in single pictures, Mask R-CNN, in parts that several systems share."""

@@ -1,0 +1,24 @@
+"""Names of the categories of instance data sets, in the order of their numbers from 1."""
+
+from __future__ import annotations
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
+YOUTUBE_VIS_2019 = _names(
+    "person giant_panda lizard parrot skateboard sedan ape dog snake monkey hand rabbit duck cat cow fish train horse "
+    "turtle bear motorbike giraffe leopard fox deer owl surfboard airplane truck zebra tiger elephant snowboard boat "
+    "shark mouse frog eagle earless_seal tennis_racket"
+)
+YOUTUBE_VIS_2021 = _names(
+    "airplane bear bird boat car cat cow deer dog duck earless_seal elephant fish flying_disc fox frog giant_panda "
+    "giraffe horse leopard lizard monkey motorbike mouse parrot person rabbit shark skateboard snake snowboard "
+    "squirrel surfboard tennis_racket tiger train truck turtle whale zebra"
+)
+OVIS = _names(
+    "Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard Parrot Monkey Rabbit "
+    "Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehicle"
+)
+KITTI_MOTS = ("car", "pedestrian")

@@ -1,0 +1,1 @@
+"""STEm-Seg: embeddings of a whole clip, clustered into instances."""
