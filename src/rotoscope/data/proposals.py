@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rotoscope.data.clips import Draft
 from rotoscope.masks.proposal_cache import Detections, ProposalCache
-from rotoscope.ops.box_masks import pasted, tight_boxes, without_doubles
+from rotoscope.ops.box_masks import best_masks, pasted, tight_boxes
 
 SCORE, SOLID, DOUBLE, MOST = 0.05, 0.4, 0.4, 50  # as at inference
 KEPT_SHARE, KEPT_PIXELS, KEPT = 0.2, 16, 30  # what must be left of a proposal in a crop; how many are kept
@@ -90,23 +90,22 @@ def cut_proposals(found: Detections, frame: tuple[int, int], window: Window) -> 
         frame: its (height, width).
         window: see `Window`.
     """
-    order = np.argsort(-found.scores, kind="stable")
-    order = order[found.scores[order] >= SCORE]
+    good = np.flatnonzero(found.scores >= SCORE)
     height, width = window.size
-    if not len(order):
+    if not len(good):
         return FrameProposals(np.zeros((0, height, width), np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, "f4"))
     scale = torch.tensor([window.scaled[1] / frame[1], window.scaled[0] / frame[0]] * 2)
-    boxes = torch.from_numpy(found.boxes[order]) * scale
-    masks = pasted(torch.from_numpy(found.masks[order]), boxes, window.scaled)
-    tight, there = tight_boxes(masks > SOLID)
-    kept = without_doubles(tight, there, DOUBLE)[:MOST]
-    whole = (masks[kept] > SOLID).sum(dim=(1, 2))
-    masks = masks[kept, window.top : window.top + height, window.left : window.left + width]
+    boxes = torch.from_numpy(found.boxes[good]) * scale
+    small, scores = torch.from_numpy(found.masks[good]), torch.from_numpy(found.scores[good])
+    kept, _ = best_masks(small, boxes, scores, window.scaled, MOST, SOLID, DOUBLE)
+    masks = pasted(small[kept], boxes[kept], window.scaled)
+    whole = (masks > SOLID).sum(dim=(1, 2))
+    masks = masks[:, window.top : window.top + height, window.left : window.left + width]
     left = (masks > SOLID).sum(dim=(1, 2))
-    enough = torch.nonzero((left >= KEPT_SHARE * whole) & (left >= KEPT_PIXELS))[:KEPT, 0]
+    enough = ((left >= KEPT_SHARE * whole) & (left >= KEPT_PIXELS)).nonzero()[:KEPT, 0]
     masks = masks[enough].flip(2) if window.mirrored else masks[enough]
-    boxes = tight_boxes(masks > SOLID)[0]
-    return FrameProposals((masks * 255).round().byte().numpy(), boxes.numpy(), found.scores[order[kept[enough]]])
+    boxes, _ = tight_boxes(masks > SOLID)
+    return FrameProposals((masks * 255).round().byte().numpy(), boxes.numpy(), scores[kept[enough]].numpy())
 
 
 @dataclass(frozen=True)

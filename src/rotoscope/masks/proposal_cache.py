@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -109,12 +110,15 @@ class ProposalCache:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._arrays = np.load(path, allow_pickle=False)
-            words = json.loads(self._arrays["about"].tobytes())
-            if words["format"] != _FORMAT:
-                raise ValueError(f"its format is {words['format']!r}")
-            self.size = int(words["height"]), int(words["width"])
-            self.frames = int(words["frames"])
+            with ExitStack() as stack:
+                file = stack.enter_context(path.open("rb"))
+                self._arrays = stack.enter_context(np.lib.npyio.NpzFile(file))
+                words = json.loads(self._arrays["about"].tobytes())
+                if words["format"] != _FORMAT:
+                    raise ValueError(f"its format is {words['format']!r}")
+                self.size = int(words["height"]), int(words["width"])
+                self.frames = int(words["frames"])
+                self._open = stack.pop_all()
         except FileNotFoundError as error:
             raise DataError(f"there are no proposals at {path}; make them with `rotoscope propose`") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -171,7 +175,7 @@ class ProposalCache:
 
     def close(self) -> None:
         """Close the file."""
-        self._arrays.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rotoscope.ops.nms import suppressed
+
+_PART = 16  # masks that are drawn at once
+
 
 def pasted(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Enlarge small masks into their boxes, as Mask R-CNN's published code does.
@@ -61,23 +65,28 @@ def tight_boxes(masks: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(there[:, None], boxes, whole), there
 
 
-def without_doubles(boxes: Tensor, there: Tensor, double: float) -> Tensor:
-    """The places of the boxes that stay, best first: none overlaps a better one by more than `double`.
+def best_masks(
+    masks: Tensor, boxes: Tensor, scores: Tensor, size: tuple[int, int], limit: int, solid: float, double: float
+) -> tuple[Tensor, Tensor]:
+    """Choose detections by their masks: none is empty, none is a double of a better one, whatever its category.
 
     Args:
-        boxes: (P, 4), best first.
-        there: (P,) bool; others are left out.
-        double: IoU.
+        masks: (P, M, M) uint8, 255 times the probability.
+        boxes: (P, 4) left, top, right, bottom in the frame.
+        scores: (P,).
+        size: (height, width) of the frame.
+        limit: at most so many.
+        solid: of a mask, what its box is drawn around.
+        double: IoU of these boxes above which the one of the lower score is dropped.
+
+    Returns:
+        (K,) int64, their places, best first; and (K, 4) their tight boxes.
     """
-    low, high = boxes[:, :2], boxes[:, 2:]
-    sides = (torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)).clamp(min=0)
-    both = sides.prod(dim=2)
-    area = (high - low).prod(dim=1)
-    near = (both / (area[:, None] + area - both).clamp(min=1e-6) > double).cpu().numpy()
-    left = there.cpu().numpy().copy()
-    kept = []
-    for place in range(len(left)):
-        if left[place]:
-            kept.append(place)
-            left[place + 1 :] &= ~near[place, place + 1 :]
-    return torch.tensor(kept, dtype=torch.int64, device=boxes.device)
+    parts = [
+        tight_boxes(pasted(one, box, size) > solid)
+        for one, box in zip(torch.split(masks, _PART), torch.split(boxes, _PART), strict=True)
+    ]
+    tight, there = (torch.cat(values) for values in zip(*parts, strict=True))
+    places = there.nonzero()[:, 0]
+    kept = places[suppressed(tight[places], scores[places], double)][:limit]
+    return kept, tight[kept]

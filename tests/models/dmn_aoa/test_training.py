@@ -128,12 +128,14 @@ def test_clips_of_odd_sizes_and_different_numbers_of_objects():
     given.masks[1, 0, :, :6, :6] = 8
     both = step(network, given)
     alone = [
-        step(network, ClipBatch(given.clips[i : i + 1], given.masks[i : i + 1], given.proposals[i : i + 1])).loss
+        step(
+            network, ClipBatch(given.clips[i : i + 1], given.masks[i : i + 1], proposals=given.proposals[i : i + 1])
+        ).loss
         for i in range(2)
     ]
     assert both.loss.isfinite()
     torch.testing.assert_close(both.loss, (alone[0] + alone[1]) / 2, rtol=1e-3, atol=1e-3)
-    mixed = ClipBatch(given.clips, given.masks, (None, given.proposals[1]))
+    mixed = ClipBatch(given.clips, given.masks, proposals=(None, given.proposals[1]))
     assert step(network, mixed).loss.isfinite()
 
 

@@ -17,13 +17,11 @@ from torch.nn import functional
 from rotoscope.errors import DataError, OptionError
 from rotoscope.masks.proposal_cache import Detections, ProposalCache
 from rotoscope.models.dmn_aoa.network import Proposals
-from rotoscope.ops.box_masks import pasted, tight_boxes, without_doubles
+from rotoscope.ops.box_masks import best_masks, pasted
 from rotoscope.types import Frame, VideoInfo
 
 SOLID = 0.4  # of a soft mask, what its box is drawn around
 DOUBLE = 0.4  # IoU of boxes above which the one of the lower score is dropped
-
-_PART = 16  # masks that are drawn at once to find their boxes
 
 
 class Detector(Protocol):
@@ -151,20 +149,13 @@ def in_frame(
     """
     left, right, top, bottom = padding
     padded = (size[0] + top + bottom, size[1] + left + right)
-    order = np.argsort(-found.scores, kind="stable")
-    order = order[found.scores[order] >= score]
-    if not len(order):
+    good = np.flatnonzero(found.scores >= score)
+    if not len(good):
         return Proposals.none(padded, device)
     scale = torch.tensor([size[1] / frame[1], size[0] / frame[0]] * 2, device=device)
-    boxes = torch.from_numpy(found.boxes[order]).to(device) * scale
-    small = torch.from_numpy(found.masks[order]).to(device)
-    scores = torch.from_numpy(found.scores[order]).to(device)
-    parts = [
-        tight_boxes(pasted(masks, part, size) > SOLID)
-        for masks, part in zip(torch.split(small, _PART), torch.split(boxes, _PART), strict=True)
-    ]
-    tight, there = (torch.cat(values) for values in zip(*parts, strict=True))
-    kept = without_doubles(tight, there, DOUBLE)[:limit]
+    boxes = torch.from_numpy(found.boxes[good]).to(device) * scale
+    small, scores = (torch.from_numpy(values[good]).to(device) for values in (found.masks, found.scores))
+    kept, tight = best_masks(small, boxes, scores, size, limit, SOLID, DOUBLE)
     masks = functional.pad(pasted(small[kept], boxes[kept], size), padding)
     shift = torch.tensor([left, top, left, top], device=device, dtype=torch.float32)
-    return Proposals(masks, tight[kept] + shift, scores[kept])
+    return Proposals(masks, tight + shift, scores[kept])

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rotoscope.ops.roi_align import RoiAlign
+
 _SAMPLES = 2  # a side of a cell
 
 
@@ -23,21 +25,10 @@ def cells_in_boxes(maps: Tensor, boxes: Tensor, size: int, stride: int = 16) -> 
     Returns:
         (N, C, S, S) float32.
     """
-    height, width = maps.shape[-2:]
-    down = _weights(boxes[:, 1], boxes[:, 3], size, stride, height)  # (N, S, h)
-    across = _weights(boxes[:, 0], boxes[:, 2], size, stride, width)  # (N, S, w)
-    letters = "chw" if maps.dim() == 3 else "nchw"
-    rows = torch.einsum(f"nsh,{letters}->ncsw", down, maps.float())
-    return torch.einsum("ncsw,ntw->ncst", rows, across)
-
-
-def _weights(start: Tensor, end: Tensor, size: int, stride: int, length: int) -> Tensor:
-    """(N, S, length): how much each place of a map's side counts for each cell."""
-    steps = (torch.arange(size * _SAMPLES, device=start.device) + 0.5) / (size * _SAMPLES)
-    places = (start[:, None] + (end - start)[:, None] * steps) / stride - 0.5  # (N, 2 S), pixel centres
-    places = places.clamp(0, length - 1)[..., None]
-    weights = (1 - (places - torch.arange(length, device=start.device)).abs()).clamp(min=0)  # (N, 2 S, length)
-    return weights.view(len(start), size, _SAMPLES, length).mean(dim=2)
+    align = RoiAlign(size, _SAMPLES, aligned=True)
+    if maps.dim() == 3:
+        return align(maps[None].float(), boxes, 1 / stride)
+    return align(maps.float(), boxes, 1 / stride, torch.arange(len(boxes), device=boxes.device))
 
 
 def block_means(maps: Tensor, stride: int) -> Tensor:
