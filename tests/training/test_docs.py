@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rotoscope.models.dmn_aoa.training import AlignmentTraining
 from rotoscope.models.memory.training import TrainingOptions as StmOptions
 from rotoscope.models.three_dc_seg.training import TrainingOptions
 from rotoscope.training import recipe
@@ -17,7 +18,7 @@ TABLES = [
 
 @pytest.mark.parametrize(
     "kind",
-    [*TABLES, TrainingOptions, StmOptions, recipe.SceneOptions],
+    [*TABLES, TrainingOptions, StmOptions, AlignmentTraining, recipe.SceneOptions],
     ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
 )
 def test_every_field_is_documented(kind):

@@ -25,6 +25,7 @@ TRIED += (
     "d2conv3d-mobile/dconv",
     "d2conv3d-mobile/mdconv",
     "stm/videos",
+    "dmn-aoa/videos",
 )
 
 
