@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.dmn_aoa import published
+from rotoscope.models.dmn_aoa.looking import ANALYSES
 from rotoscope.models.dmn_aoa.network import DMNAOA, NETWORKS
 from rotoscope.models.dmn_aoa.options import AlignmentOptions
 from rotoscope.models.dmn_aoa.proposals import provider
@@ -42,4 +43,5 @@ SYSTEM = System(
     tidy=with_one_stem,
     published=_published,
     encoder_weights=published.classifier_weights,
+    analyses=ANALYSES,
 )

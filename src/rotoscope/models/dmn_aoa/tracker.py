@@ -29,6 +29,8 @@ class MatchingTracker(Tracker):
 
     Attributes:
         last: what the last frame said of the objects followed before it; None without any.
+        proposals: of the last frame.
+        matched: the objects that `last` tells of, in its order.
     """
 
     network: DMNAOA
@@ -37,8 +39,9 @@ class MatchingTracker(Tracker):
     def __init__(self, network: DMNAOA, size: tuple[int, int], options: AlignmentOptions) -> None:
         super().__init__(network, size, options)
         self.last: Found | None = None
+        self.matched: tuple[int, ...] = ()
         self._previous: dict[int, Tensor] = {}  # id to (h, w) bool
-        self._proposals: Proposals | None = None
+        self.proposals: Proposals | None = None
 
     def remove(self, ids: tuple[int, ...]) -> None:
         """Stop following some objects."""
@@ -61,7 +64,7 @@ class MatchingTracker(Tracker):
             given: id to (h, w) float in [0, 1].
             proposals: of the padded frame; None: no proposals.
         """
-        self._proposals, self.last = proposals, None
+        self.proposals, self.last, self.matched = proposals, None, ()
         logits = super().step(frame, given)
         hard = logits.argmax(dim=0)
         for place, track_id in enumerate(self.ids, start=1):
@@ -70,10 +73,6 @@ class MatchingTracker(Tracker):
                 self._previous[track_id] = mask
         return logits
 
-    def memory_of(self, track_id: int) -> ObjectMemory:
-        """What is remembered of an object."""
-        return self._memories[track_id]
-
     def _fresh_memory(self) -> ObjectMemory:
         return ObjectMemory(self.options.memory_limit, self.options.memory_every, self.options.forget == "unused")
 
@@ -81,9 +80,10 @@ class MatchingTracker(Tracker):
         return zip(*self.network.remember(pixels, masks, around, self.options.rule), strict=True)
 
     def _found(self, pixels: Tensor) -> Iterator[Tensor]:
-        proposals = self._proposals
+        proposals = self.proposals
         if proposals is None:
             proposals = Proposals.none((pixels.shape[-2], pixels.shape[-1]), pixels.device)
+        self.matched = self.ids
         memories = [self._memories[track_id] for track_id in self.ids]
         previous = torch.stack([self._previous[track_id] for track_id in self.ids])
         self.last = self.network.find(

@@ -22,8 +22,15 @@ from rotoscope.ops.soft_aggregation import soft_aggregation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Before:
-    """The frame before: padded pixels (1, 3, H, W), masks (O, h, w) without padding, ids, those that were given."""
+class LastFrame:
+    """The frame that was taken last.
+
+    Attributes:
+        pixels: (1, 3, H, W), padded.
+        masks: (O, h, w) in [0, 1], without padding.
+        ids: of these masks.
+        given: those of them that were given.
+    """
 
     pixels: Tensor
     masks: Tensor
@@ -50,12 +57,21 @@ class Tracker:
         top, bottom, left, right = padding_to(size, STRIDE)
         self.padding = (left, right, top, bottom)  # in the order of torch
         self._memories: dict[int, ObjectMemory] = {}  # ascending ids
-        self._before: _Before | None = None
+        self._before: LastFrame | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
         """The objects that are followed, ascending."""
         return tuple(self._memories)
+
+    @property
+    def last_frame(self) -> LastFrame | None:
+        """What the next step will remember; None where nothing is followed."""
+        return self._before
+
+    def memory_of(self, track_id: int) -> ObjectMemory:
+        """What is remembered of an object."""
+        return self._memories[track_id]
 
     @property
     def frames_held(self) -> int:
@@ -92,7 +108,7 @@ class Tracker:
         masks = logits.softmax(dim=0)[1:]
         for track_id, mask in given.items():
             masks[ids.index(track_id)] = mask  # remembered as it was given: aggregation would thin soft edges out
-        self._before = _Before(pixels, masks, ids, frozenset(given)) if ids else None
+        self._before = LastFrame(pixels, masks, ids, frozenset(given)) if ids else None
         return logits
 
     def _segment(self, pixels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import nn
 
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
+from rotoscope.models.memory.looking import relevance
 from rotoscope.models.memory.options import MemoryOptions
 from rotoscope.models.memory.published import CONSTANTS, with_one_stem
 from rotoscope.models.memory.session import MemorySession, declare
@@ -41,4 +42,5 @@ SYSTEM = System(
     tidy=with_one_stem,
     published=_published,
     encoder_weights=published.classifier_weights,
+    analyses={"relevance": relevance(lambda at: _session(at.network, at.info, at.options, at.device))},
 )
