@@ -76,16 +76,22 @@ def memory_recall(
     """
     rows = max(1, block // max(1, len(keys)))
     places = [None] * math.ceil(len(query) / rows) if where is None else torch.split(where, rows)
+
+    def of_block(part: Tensor, place: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        weights = memory_weights(part, keys, best)  # (n, M); a block is let go before the next is made
+        prior = weights @ masks.float()
+        return weights.to(values.dtype) @ values, prior, (prior if place is None else place.float()) @ weights
+
     read, priors = [], []
     drawn = torch.zeros(len(keys), dtype=torch.float32, device=keys.device)
     for part, place in zip(torch.split(query, rows), places, strict=True):
-        weights = memory_weights(part, keys, best)  # (n, M)
-        read.append(weights.to(values.dtype) @ values)
-        priors.append(weights @ masks.float())
-        drawn = drawn + (priors[-1] if place is None else place.float()) @ weights
-    prior = torch.cat(priors)
-    total = (prior if where is None else where.float()).sum()
-    return Recall(torch.cat(read), prior, len(keys) * drawn / (total + 1e-6))
+        told, prior, mattered = of_block(part, place)
+        read.append(told)
+        priors.append(prior)
+        drawn = drawn + mattered
+    everywhere = torch.cat(priors)
+    total = (everywhere if where is None else where.float()).sum()
+    return Recall(torch.cat(read), everywhere, len(keys) * drawn / (total + 1e-6))
 
 
 def memory_weights(query: Tensor, keys: Tensor, best: int = 0) -> Tensor:
