@@ -10,8 +10,9 @@ import time
 
 import torch
 
+from rotoscope.backbones.space_time_memory import other_objects
 from rotoscope.inference.prepare import prepare
-from rotoscope.models.stm.network import STM, other_objects
+from rotoscope.models.stm.network import STM
 from rotoscope.ops.resize import padding_to
 
 

@@ -17,6 +17,7 @@ from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
 from rotoscope.models import SYSTEM_NAMES, system
 from rotoscope.models.d2conv3d.network import REPLACED, D2Network, Decoder
+from rotoscope.models.dmn_aoa.network import DMNAOA
 from rotoscope.models.stm.network import STM
 from rotoscope.models.visolo.network import VISOLO, Widths
 from rotoscope.ops.deform_layers import D2CONV3D, DeformableConv3d, Deformation
@@ -35,6 +36,7 @@ SMALL = {
     "d2conv3d": small_d2conv3d,
     "stm": lambda: STM((1, 1, 1), width=8, key=8, value=16, decoder=8),
     "visolo": lambda: VISOLO(40, (1, 1, 1), width=8, widths=Widths(32, 32, 32, 32)),
+    "dmn-aoa": lambda: DMNAOA((1, 1, 1), width=8, key=8, value=16, decoder=8, tokens=16),
 }
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rotoscope.models.dmn_aoa.training import AlignmentTraining
+from rotoscope.models.memory.training import TrainingOptions as StmOptions
 from rotoscope.models.stem_seg.training import TrainingOptions as StemSegOptions
-from rotoscope.models.stm.training import TrainingOptions as StmOptions
 from rotoscope.models.three_dc_seg.training import TrainingOptions
 from rotoscope.models.visolo.training import TrainingOptions as VisoloOptions
 from rotoscope.training import recipe
@@ -19,7 +20,16 @@ TABLES = [
 
 @pytest.mark.parametrize(
     "kind",
-    [*TABLES, TrainingOptions, StmOptions, StemSegOptions, VisoloOptions, recipe.SceneOptions, recipe.WarpOptions],
+    [
+        *TABLES,
+        TrainingOptions,
+        StmOptions,
+        AlignmentTraining,
+        StemSegOptions,
+        VisoloOptions,
+        recipe.SceneOptions,
+        recipe.WarpOptions,
+    ],
     ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
 )
 def test_every_field_is_documented(kind):

@@ -44,10 +44,11 @@ class Refine(nn.Module):
         self.skip_pair = ResidualPair(channels)
         self.merge_pair = ResidualPair(channels)
 
-    def forward(self, skip: Tensor, coarse: Tensor) -> Tensor:
-        """(1 or B, S, 2h, 2w), (B, C, h, w) -> (B, C, 2h, 2w)."""
+    def forward(self, skip: Tensor, coarse: Tensor, added: Tensor | None = None) -> Tensor:
+        """(1 or B, S, 2h, 2w), (B, C, h, w), to be added (B, C, 2h, 2w) -> (B, C, 2h, 2w)."""
         enlarged = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return self.merge_pair(self.skip_pair(self.skip(skip)) + enlarged)  # type: ignore[no-any-return]
+        merged = self.skip_pair(self.skip(skip)) + enlarged
+        return self.merge_pair(merged if added is None else merged + added)  # type: ignore[no-any-return]
 
 
 class MaskDecoder(nn.Module):
@@ -67,19 +68,22 @@ class MaskDecoder(nn.Module):
         self.refine2 = Refine(skip_channels[0], channels)
         self.predict = nn.Conv2d(channels, 2, 3, padding=1)
 
-    def forward(self, x: Tensor, r3: Tensor, r2: Tensor) -> Tensor:
+    def forward(self, x: Tensor, r3: Tensor, r2: Tensor, added: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
         """Decode.
 
         Args:
             x: (B, in_channels, h, w) at stride 16.
             r3: (1 or B, S3, 2h, 2w) at stride 8.
             r2: (1 or B, S2, 4h, 4w) at stride 4.
+            added: (B, C, h, w), (B, C, 2h, 2w) and (B, C, 4h, 4w), added to what the pairs at strides 16, 8 and 4
+                take: more that is known of the object; None: nothing.
 
         Returns:
             Logits (B, 2, 16h, 16w) float32, channel 0 background, 1 the object.
         """
-        m4 = self.pair(self.bridge(x))
-        m3 = self.refine3(r3, m4)
-        m2 = self.refine2(r2, m3)
+        bridged = self.bridge(x)
+        m4 = self.pair(bridged if added is None else bridged + added[0])
+        m3 = self.refine3(r3, m4, None if added is None else added[1])
+        m2 = self.refine2(r2, m3, None if added is None else added[2])
         p2 = self.predict(functional.relu(m2))
         return functional.interpolate(p2.float(), scale_factor=4.0, mode="bilinear", align_corners=False)

@@ -29,6 +29,7 @@ commands:
   segment    cut the objects out of videos: masks, overlay video, contact sheet
   models     list the models: task, parameters, where the weights are
   info       tell what a video is: size, rate, length, codec, rotation
+  propose    detect objects in every frame, for models that match proposals
   evaluate   score results by a benchmark's own protocol
   train      train a network as a recipe says; stop and resume it
   check-data tell everything that is wrong with pictures and masks to train on
@@ -43,7 +44,20 @@ commands:
 
 def _command(name: str) -> Callable[..., None] | None:
     # The commands' files import torch, decoders and rich inside their functions, so this is quick.
-    from rotoscope.cli import bench, check_data, convert, demo, evaluate, export, info, look, models, segment, train
+    from rotoscope.cli import (
+        bench,
+        check_data,
+        convert,
+        demo,
+        evaluate,
+        export,
+        info,
+        look,
+        models,
+        propose,
+        segment,
+        train,
+    )
 
     commands: dict[str, Callable[..., None]] = {
         "segment": segment.segment,
@@ -54,6 +68,7 @@ def _command(name: str) -> Callable[..., None] | None:
         "check-data": check_data.check_data,
         "export": export.export,
         "look": look.look,
+        "propose": propose.propose,
         "bench": bench.bench,
         "convert": convert.convert,
         "demo": demo.demo,

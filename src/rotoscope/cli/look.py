@@ -23,6 +23,7 @@ def look(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o", "--out"])] = Path("look"),
     masks: Path | None = None,
     truth: Path | None = None,
+    detector: Path | None = None,
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     device: str = "auto",
 ) -> None:
@@ -39,12 +40,14 @@ def look(
         masks: The objects to follow, as for `rotoscope segment`.
         truth: True masks to compare with, for analyses that do: a folder of PNG named as the frames, or a folder that
             holds one of these for each video.
+        detector: Weights of the detector that proposes objects, for models that match proposals.
         set: Change an option of the analysis or of the model, for example --set frame=12 --set size=240.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
         RotoscopeError: a source, model or option that cannot be used, or a model that has no such analysis.
     """
+    from rotoscope.cli.changes import with_given_detector
     from rotoscope.cli.progress import tell
     from rotoscope.errors import OptionError
     from rotoscope.inference import loading
@@ -58,7 +61,7 @@ def look(
     jobs = plan(sources, Outputs(output), None if masks is None else GivenMasks(masks))
     models: dict[str, tuple[Model, Any]] = {}
     for name in model:
-        loaded = _ready(loading.load(name, device=device), what, set)
+        loaded = _ready(with_given_detector(loading.load(name, device=device), detector), what, set)
         models[_free(loaded[0].name, models)] = loaded
     analyses = {name: analysis_of(one, what) for name, (one, _) in models.items()}
     if any(analysis.plotted for analysis in analyses.values()):
@@ -80,18 +83,13 @@ def look(
 
 def _ready(model: Model, what: str, changes: tuple[str, ...]) -> tuple[Model, Any]:
     """The model with its options changed, and the options of the analysis."""
+    from rotoscope.cli.changes import values_of
     from rotoscope.errors import OptionError
     from rotoscope.inference.looking import analysis_of, split_options
-    from rotoscope.training.recipe_file import filled, toml_value
+    from rotoscope.training.recipe_file import filled
 
-    values: dict[str, Any] = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not (name and equals):
-            raise OptionError(f"--set {change!r}: expected name=value, for example frame=12")
-        values[name] = toml_value(value)
     analysis = analysis_of(model, what)
-    own, inference = split_options(model, analysis, values)
+    own, inference = split_options(model, analysis, values_of(changes))
     # What looks like a number is meant as a word where the system's default is one, such as size=240.
     inference = {
         name: str(value) if isinstance(getattr(model.options, name), str) else value

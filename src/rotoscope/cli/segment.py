@@ -38,6 +38,9 @@ def segment(
     size: str | None = None,
     memory_every: int | None = None,
     memory_limit: int | None = None,
+    proposals: str | None = None,
+    detector: Path | None = None,
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Find the objects of videos: masks, an overlay video and a contact sheet for each.
@@ -68,11 +71,16 @@ def segment(
         size: Network's input: "480" (short edge), "480x854" (height x width) or "unchanged".
         memory_every: Every so many-th frame of an object is remembered.
         memory_limit: Frames that are remembered of an object at most.
+        proposals: For models that match proposals: none, built-in (with --detector), or a folder of those that
+            `rotoscope propose` wrote.
+        detector: Weights of the detector that proposes objects, Mask R-CNN of COCO.
+        set: Change any other option of the model, for example --set align=forward.
         resume: Skip videos that are finished already with the same model and options.
 
     Raises:
         RotoscopeError: a source, option or place that cannot be used; the other sources are still done.
     """
+    from rotoscope.cli.changes import changed_options, with_given_detector
     from rotoscope.cli.memory import share_arenas
     from rotoscope.errors import OptionError
     from rotoscope.inference.jobs import Outputs, plan
@@ -87,8 +95,9 @@ def segment(
     jobs = plan(sources, outputs, _given(masks, at, both_ways, late))
     loaded = load(model, device=device, precision=precision)
     changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
-    changes |= {"memory_every": memory_every, "memory_limit": memory_limit}
-    loaded = loaded.with_options(**{name: value for name, value in changes.items() if value is not None})
+    changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "proposals": proposals}
+    given = {name: value for name, value in changes.items() if value is not None}
+    loaded = with_given_detector(loaded, detector).with_options(**given, **changed_options(loaded, set))
     _check_masks(loaded, masks is not None)
     run_all(loaded, jobs, outputs, resume=resume)
 

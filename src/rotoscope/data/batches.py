@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rotoscope.data.clips import CategorisedDraft, ClipBatch, Draft
+from rotoscope.data.proposals import ProposedDraft
 from rotoscope.data.sources import ClipSource, GrowingClips
 from rotoscope.errors import DataError
 
@@ -123,7 +124,13 @@ def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBat
     """Make a batch of clips of one shape, channels-last in memory."""
     clips, labels = zip(*(draft.render(device) for draft in drafts), strict=True)
     stacked = torch.stack(clips).contiguous(memory_format=torch.channels_last_3d)
-    return ClipBatch(stacked, torch.stack(labels)[:, None], _categories(drafts, stacked.device))
+    proposals = tuple(draft.proposals if isinstance(draft, ProposedDraft) else None for draft in drafts)
+    return ClipBatch(
+        stacked,
+        torch.stack(labels)[:, None],
+        _categories(drafts, stacked.device),
+        proposals if any(proposals) else (),
+    )
 
 
 def _categories(drafts: Sequence[Draft], device: torch.device) -> Tensor | None:

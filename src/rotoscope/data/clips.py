@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from rotoscope.data.frame_changes import FrameChanges, changed
 from rotoscope.data.tone import Tone
 from rotoscope.ops.resize import resize_labels, resize_picture
 
+if TYPE_CHECKING:
+    from rotoscope.data.proposals import ClipProposals
+
 
 @dataclass(frozen=True)
 class ClipBatch:
@@ -25,11 +28,13 @@ class ClipBatch:
         clips: (B, 3, T, H, W) float32, RGB in [0, 1].
         masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects, 255 what does not count.
         categories: (B, 256) int64, the category number of each id, 0 where it has none; None where no clip has any.
+        proposals: for each clip those of its frames, None where it has none; () where no clip has any.
     """
 
     clips: Tensor
     masks: Tensor
     categories: Tensor | None = None
+    proposals: tuple[ClipProposals | None, ...] = ()
 
 
 def released_indices(count: int, start: int, length: int, gap: int, generator: np.random.Generator) -> list[int]:

@@ -27,7 +27,9 @@ from rotoscope.data.clips import (
     spaced_indices,
 )
 from rotoscope.data.duplication import duplicated
+from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.reading import read_clip
+from rotoscope.data.scaled_crop import ScaledCrop
 from rotoscope.data.sequences import VideoSequence
 from rotoscope.data.stills.cutouts import (
     TRIES,
@@ -71,14 +73,16 @@ class VideoClips:
         sequences: only frames with an annotation take part.
         length: frames of a clip, T_c.
         spans: how far a clip may reach, in annotated frames; one of them is drawn for each clip.
-        cutting: how a clip is cut out of its frames: `clips.Augmentation`, or `clips.ReleasedCrop`.
+        cutting: how a clip is cut out of its frames: `clips.Augmentation`, `clips.ReleasedCrop` or
+            `scaled_crop.ScaledCrop`.
         rule: "paper": the start frame and others after it; "released", "spaced", "drawn": see the functions
             of `clips`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
         duplicate: clips of one object get a copy of it as a second, see `duplication`.
+        proposals: caches of proposals by sequence name, for `scaled_crop.ScaledCrop` only.
 
     Raises:
-        DataError: no sequence has an annotated frame.
+        DataError: no sequence has an annotated frame, or the cutting takes no proposals.
     """
 
     def __init__(
@@ -90,7 +94,11 @@ class VideoClips:
         rule: Rule = "released",
         even: bool = False,
         duplicate: bool = False,
+        proposals: ProposalFolder | None = None,
     ) -> None:
+        if proposals is not None and not isinstance(cutting, ScaledCrop):
+            raise DataError('only clips that are cut with crop = "scaled" can have proposals')
+        self._proposals = proposals
         self._sequences = [(sequence, sequence.annotated) for sequence in sequences if sequence.annotated]
         if not self._sequences:
             raise DataError("none of the sequences has an annotated frame")
@@ -113,7 +121,11 @@ class VideoClips:
         sequence, annotated = self._sequences[which]
         span = int(generator.choice(self._spans))
         chosen = self._rule(len(annotated), start, self._length, span, generator)
-        frames, labels = read_clip(sequence, [annotated[index] for index in chosen])
+        indices = [annotated[index] for index in chosen]
+        frames, labels = read_clip(sequence, indices)
+        if self._proposals is not None and isinstance(self._cutting, ScaledCrop):
+            found = self._proposals.read(sequence.name, indices, frames)
+            return self._cutting.draft_with(frames, labels, found, self._proposals.dataset, generator)
         categories = dict(sequence.categories)
         if self._duplicate:
             frames, labels, categories = _with_a_copy(frames, labels, categories, generator)

@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "visolo")
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "dmn-aoa", "visolo")
 
 
 def system(name: str) -> System[Any]:
@@ -30,6 +30,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.stm.system import SYSTEM as STM
 
         return STM
+    if name == "dmn-aoa":
+        from rotoscope.models.dmn_aoa.system import SYSTEM as DMN_AOA
+
+        return DMN_AOA
     if name == "stem-seg":
         from rotoscope.models.stem_seg.system import SYSTEM as STEM_SEG
 
@@ -59,6 +63,10 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.stm.training import TRAINABLE as STM
 
         return STM
+    if name == "dmn-aoa":
+        from rotoscope.models.dmn_aoa.training import TRAINABLE as DMN_AOA
+
+        return DMN_AOA
     if name == "stem-seg":
         from rotoscope.models.stem_seg.training import TRAINABLE as STEM_SEG
 

@@ -96,11 +96,15 @@ class VideoData:
         even: every sequence counts alike, however long it is.
         duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
         crop: "window": a window anywhere, see the next; "released": the published code's crop around the object;
-            "rotated": VISOLO's, see `turn`.
-        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window" only.
+            "rotated": VISOLO's, see `turn`; "scaled": DMN-AOA's, one scale and one window for all frames, see
+            `data.scaled_crop`.
+        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window", flip and reverse for "scaled".
         changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
         turn: for "rotated" only.
+        factors, short_side: see `data.scaled_crop.ScaledCrop`; for "scaled" only.
+        proposals: folder of proposals by sequence name, below the recipe's `root`, as `rotoscope propose` writes them;
+            for "scaled" only. "": none.
     """
 
     kind: Literal["videos"]
@@ -111,7 +115,7 @@ class VideoData:
     rule: Literal["released", "paper", "spaced", "drawn"] = "released"
     even: bool = False
     duplicate: bool = False
-    crop: Literal["window", "released", "rotated"] = "window"
+    crop: Literal["window", "released", "rotated", "scaled"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1
     flip: float = 0.5
@@ -120,6 +124,9 @@ class VideoData:
     changes: float = 0.0
     repair: bool = False
     turn: TurnRecipe = field(default_factory=TurnRecipe)
+    factors: tuple[float, float] = (1.0, 1.5)
+    short_side: int = 480
+    proposals: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from rotoscope.data.categories import class_map
 from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop
 from rotoscope.data.coco import Coco
 from rotoscope.data.frame_changes import FrameChanges
+from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.rendered import RenderedClips
 from rotoscope.data.rotated import RotatedCrop
+from rotoscope.data.scaled_crop import ScaledCrop
 from rotoscope.data.sources import (
     AnySequence,
     ClipSource,
@@ -71,8 +73,10 @@ def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:
 
 
 def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
-    if table.crop == "released":
-        cutting: Cutting = ReleasedCrop(clips.size, table.repair)
+    if table.crop == "scaled":
+        cutting: Cutting = ScaledCrop(clips.size, table.factors, table.short_side, table.flip, table.reverse)
+    elif table.crop == "released":
+        cutting = ReleasedCrop(clips.size, table.repair)
     elif table.crop == "rotated":
         cutting = _turned(table.turn, clips)
     else:
@@ -82,10 +86,23 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     reaches = [table.spans]
     if table.growing:
         reaches = [table.spans[: count + 1] for count in range(len(table.spans))]
+    proposals = _proposals(table, root)
     stages = [
-        VideoClips(found, clips.length, spans, cutting, table.rule, table.even, table.duplicate) for spans in reaches
+        VideoClips(found, clips.length, spans, cutting, table.rule, table.even, table.duplicate, proposals)
+        for spans in reaches
     ]
     return GrowingClips(stages, table.growing) if table.growing else stages[0]
+
+
+def _proposals(table: VideoData, root: Path) -> ProposalFolder | None:
+    """The caches of a table's sequences; the set that all are from decides whose weight of overlaps is learnt."""
+    if not table.proposals:
+        return None
+    folder_, kinds = root / table.proposals, {item.kind for item in table.sets}
+    if not folder_.is_dir():
+        raise DataError(f"there is no folder of proposals {folder_}; make it with `rotoscope propose`, or leave it out")
+    known = {"davis": "davis", "youtube-vos": "ytvos"}
+    return ProposalFolder(folder_, known.get(kinds.pop(), "default") if len(kinds) == 1 else "default")
 
 
 def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from rotoscope.backbones.space_time_memory import Query
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.model import Model
-from rotoscope.models.stm.network import STM, Query
-from rotoscope.models.stm.options import MemoryOptions
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.stm.network import STM
 from rotoscope.models.stm.system import SYSTEM
 from rotoscope.types import Frame, Prompt, VideoInfo
 

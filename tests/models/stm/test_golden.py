@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from rotoscope.backbones.space_time_memory import other_objects
 from rotoscope.inference.loading import from_published, report_of
 from rotoscope.inference.prepare import prepare
-from rotoscope.models.stm.network import other_objects
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.tracker import Tracker
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.tracker import Tracker
 from rotoscope.ops.memory_read import memory_read, memory_weights
 from rotoscope.ops.resize import padding_to
 from rotoscope.ops.soft_aggregation import soft_aggregation

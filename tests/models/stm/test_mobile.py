@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from rotoscope.backbones.space_time_memory import other_objects
 from rotoscope.models.stm.mobile import MobileSTM
-from rotoscope.models.stm.network import other_objects
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import torch
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.inference.prepare import prepare
 from rotoscope.masks.run_length import decode
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.session import MemorySession
 from rotoscope.models.stm.network import STM
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.session import MemorySession
 from rotoscope.types import Frame, Prompt, VideoInfo
 from tests.models.stm.colours import BLUE, CPU, GREEN, GREY, RED, SIZE, mask_of, model, picture, prompt, run
 
@@ -319,3 +319,18 @@ def test_bfloat16_stays_near_float32():
         soft.append(np.stack([result.soft for (result,) in found]).astype(int))
     assert np.abs(soft[0] - soft[1]).max() <= 8
     assert len(np.unique(soft[0][1:])) > 10
+
+
+def test_relevance_can_be_looked_at():
+    from rotoscope.inference.looking import look
+    from rotoscope.models.memory.looking import RelevanceOptions
+
+    images = moving(8, RED, GREEN)
+    own = model(memory_every=1)
+    own.network = small_stm()
+    own.network.decoder.predict.bias.data[1] += 20  # finds the object everywhere
+    mask = np.ones(SIZE, bool)
+    found = look(own, images, "relevance", RelevanceOptions(shown=2), prompts=[Prompt(0, {1: mask})])
+    assert [row["frame"] for row in found.numbers["memory"]] == list(range(7))
+    assert sum(row["share"] for row in found.numbers["memory"]) == pytest.approx(1)
+    assert [block.title for block in found.figures["maps"].blocks] == ["frame 0", "frame 6"]

@@ -9,11 +9,12 @@ from rotoscope.data.clips import ClipBatch
 from rotoscope.data.synthetic import moving_disc_clip
 from rotoscope.errors import OptionError
 from rotoscope.models import trainable
-from rotoscope.models.stm.losses import LossOptions, objects_iou, objects_loss
+from rotoscope.models.memory.losses import LossOptions, objects_iou, objects_loss
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.tracker import Tracker
+from rotoscope.models.memory.training import TrainingOptions, chosen_labels
 from rotoscope.models.stm.network import STM
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.tracker import Tracker
-from rotoscope.models.stm.training import TrainingOptions, chosen_labels, training_step
+from rotoscope.models.stm.training import training_step
 
 TRAINABLE = trainable("stm")
 

@@ -22,7 +22,8 @@ from torch.nn import functional
 
 from rotoscope.backbones.mask_decoder import MaskDecoder
 from rotoscope.backbones.mobilenet2 import MobileNet2
-from rotoscope.models.stm.network import STM, STRIDE, KeyValue, Query
+from rotoscope.backbones.space_time_memory import STRIDE, KeyValue, Query, rows
+from rotoscope.models.stm.network import STM
 
 _WAVES = (0.5, 1.0, 2.0)  # per height of the frame
 _CARRIED = 2  # channels of a value that are masks: the object, all others
@@ -81,7 +82,7 @@ class MobileSTM(STM):
         maps = self.memory_encoder(frame.expand(len(masks), -1, -1, -1), carried)
         key, value = self.memory_head(torch.cat(maps[2:], dim=1))
         coarse = functional.avg_pool2d(carried.float(), STRIDE).to(value.dtype)
-        return self._placed(key), _rows(torch.cat([value, coarse], dim=1))
+        return self._placed(key), rows(torch.cat([value, coarse], dim=1))
 
     def query(self, frame: Tensor) -> Query:
         """Encode a frame to segment, once for all objects; see `STM.query`."""
@@ -98,10 +99,5 @@ class MobileSTM(STM):
         down = torch.cat([y.sin(), y.cos()], dim=1)[:, None].expand(-1, width, -1)  # (h, w, 6)
         across = torch.cat([x.sin(), x.cos()], dim=1)[None].expand(height, -1, -1)
         place = torch.cat([down, across], dim=2).flatten(0, 1) * self.nearness  # (h * w, 12)
-        rows = functional.normalize(_rows(key).float(), dim=2) * self.sharpness
-        return torch.cat([rows, place.expand(len(rows), -1, -1)], dim=2)
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, h * w, C)."""
-    return maps.flatten(2).transpose(1, 2)
+        content = functional.normalize(rows(key).float(), dim=2) * self.sharpness
+        return torch.cat([content, place.expand(len(content), -1, -1)], dim=2)

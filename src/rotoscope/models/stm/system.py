@@ -7,11 +7,13 @@ from torch import nn
 
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
+from rotoscope.models.memory.looking import relevance
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.published import CONSTANTS, with_one_stem
+from rotoscope.models.memory.session import MemorySession, declare
 from rotoscope.models.stm import published
 from rotoscope.models.stm.mobile import MobileSTM
 from rotoscope.models.stm.network import NETWORKS, STM
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.session import MemorySession, declare
 from rotoscope.types import VideoInfo
 
 
@@ -24,7 +26,7 @@ def _session(network: nn.Module, info: VideoInfo, options: MemoryOptions, device
 def _published(network: str) -> PublishedNetwork:
     if network not in NETWORKS:
         raise WeightsError(f"stm has no published network {network!r}; known are {', '.join(NETWORKS)}")
-    return PublishedNetwork(network, published.TABLE, published.CONSTANTS)
+    return PublishedNetwork(network, published.TABLE, CONSTANTS)
 
 
 SYSTEM = System(
@@ -37,7 +39,8 @@ SYSTEM = System(
     declare=declare,
     session=_session,
     identify=published.identify,
-    tidy=published.with_one_stem,
+    tidy=with_one_stem,
     published=_published,
     encoder_weights=published.classifier_weights,
+    analyses={"relevance": relevance(lambda at: _session(at.network, at.info, at.options, at.device))},
 )

@@ -1,4 +1,4 @@
-"""STM on a video, frame by frame: every frame is answered at once, memory has a bound.
+"""Given objects through a video, frame by frame: every frame is answered at once, memory has a bound.
 
 What is kept: the frame before with its soft masks, and for each object at most `memory_limit` frames as keys and values
 at stride 16. Frames before the first prompt are answered without objects.
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rotoscope.backbones.space_time_memory import SpaceTimeMemory
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.run_length import encode
 from rotoscope.models.frame_check import check_frame
-from rotoscope.models.stm.network import STM
-from rotoscope.models.stm.options import MemoryOptions
-from rotoscope.models.stm.tracker import Tracker
+from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.memory.tracker import Tracker
 from rotoscope.ops.resize import SizeRule, resize_picture
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
 
@@ -30,7 +30,7 @@ _CHANNELS = 8  # enlarged to the frame's size at once
 
 
 def declare(options: MemoryOptions) -> Declaration:
-    """What STM says of itself under these options."""
+    """What a system of this kind says of itself under these options."""
     return Declaration(
         task="propagate",
         look_ahead=0,
@@ -41,7 +41,7 @@ def declare(options: MemoryOptions) -> Declaration:
 
 
 class MemorySession:
-    """One video going through STM; see `rotoscope.types.Session`.
+    """One video going through a space-time memory; see `rotoscope.types.Session`.
 
     Args:
         network: in eval mode.
@@ -50,15 +50,18 @@ class MemorySession:
         device: where the network is.
     """
 
-    def __init__(self, network: STM, info: VideoInfo, options: MemoryOptions, device: torch.device) -> None:
+    def __init__(self, network: SpaceTimeMemory, info: VideoInfo, options: MemoryOptions, device: torch.device) -> None:
         if min(info.size) < 1:
             raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
         self.options = options
         self.device = device
         self._size = info.size
         self._resized = SizeRule.parse(options.size).of(info.size)
-        self.tracker = Tracker(network, self._resized, options)
+        self.tracker = self._tracker(network)
         self._finished = False
+
+    def _tracker(self, network: SpaceTimeMemory) -> Tracker:
+        return Tracker(network, self._resized, self.options)
 
     def step(self, frame: Frame, prompt: Prompt | None = None) -> list[FrameResult]:
         """Take the next frame, and with it objects to add, to correct or to remove; answer it.
@@ -73,11 +76,19 @@ class MemorySession:
         check_frame(frame, self._size, self._finished)
         if prompt is not None:
             _check_prompt(prompt, frame, self.tracker.ids)
+        self._before_step(frame)
+        if prompt is not None:
             self.tracker.remove(tuple(dict.fromkeys(prompt.remove)))
         masks = {} if prompt is None else dict(sorted(prompt.masks.items()))
         pixels = torch.tensor(resize_picture(frame.image, self._resized)).to(self.device).permute(2, 0, 1)
-        logits = self.tracker.step(pixels, {track_id: self._shrunk(mask) for track_id, mask in masks.items()})
+        logits = self._track(pixels, {track_id: self._shrunk(mask) for track_id, mask in masks.items()})
         return [self._result(frame, logits, masks)]
+
+    def _before_step(self, frame: Frame) -> None:
+        """Called before the tracker takes a frame that was found good; may refuse it while nothing has changed."""
+
+    def _track(self, pixels: Tensor, given: dict[int, Tensor]) -> Tensor:
+        return self.tracker.step(pixels, given)
 
     def finish(self) -> list[FrameResult]:
         """Nothing is open: every frame was answered at once."""

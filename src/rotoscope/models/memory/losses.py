@@ -1,4 +1,4 @@
-"""STM's loss and its measure: cross-entropy of the aggregated distribution (ICCV 2019, section 3.6)."""
+"""The loss of followed objects and its measure: cross-entropy of the aggregated distribution (STM, section 3.6)."""
 
 from __future__ import annotations
 

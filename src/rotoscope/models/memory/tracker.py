@@ -7,23 +7,30 @@ given on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rotoscope.models.stm.memory import ObjectMemory
-from rotoscope.models.stm.network import STM, STRIDE, other_objects
-from rotoscope.models.stm.options import MemoryOptions
+from rotoscope.backbones.space_time_memory import STRIDE, SpaceTimeMemory, other_objects
+from rotoscope.models.memory.entries import ObjectMemory
+from rotoscope.models.memory.options import MemoryOptions
 from rotoscope.ops.resize import padding_to
 from rotoscope.ops.soft_aggregation import soft_aggregation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Before:
-    """The frame before: padded pixels (1, 3, H, W), masks (O, h, w) without padding, ids, those that were given."""
+class LastFrame:
+    """The frame that was taken last.
+
+    Attributes:
+        pixels: (1, 3, H, W), padded.
+        masks: (O, h, w) in [0, 1], without padding.
+        ids: of these masks.
+        given: those of them that were given.
+    """
 
     pixels: Tensor
     masks: Tensor
@@ -38,21 +45,33 @@ class Tracker:
         network: in eval mode.
         size: (h, w) of the frames.
         options: see `MemoryOptions`; its size is not used here.
+
+    Attributes:
+        padding: (left, right, top, bottom) black pixels that make both sides multiples of 16.
     """
 
-    def __init__(self, network: STM, size: tuple[int, int], options: MemoryOptions) -> None:
+    def __init__(self, network: SpaceTimeMemory, size: tuple[int, int], options: MemoryOptions) -> None:
         self.network = network
         self.options = options
         self.size = size
         top, bottom, left, right = padding_to(size, STRIDE)
-        self._padding = (left, right, top, bottom)  # in the order of torch
+        self.padding = (left, right, top, bottom)  # in the order of torch
         self._memories: dict[int, ObjectMemory] = {}  # ascending ids
-        self._before: _Before | None = None
+        self._before: LastFrame | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
         """The objects that are followed, ascending."""
         return tuple(self._memories)
+
+    @property
+    def last_frame(self) -> LastFrame | None:
+        """What the next step will remember; None where nothing is followed."""
+        return self._before
+
+    def memory_of(self, track_id: int) -> ObjectMemory:
+        """What is remembered of an object."""
+        return self._memories[track_id]
 
     @property
     def frames_held(self) -> int:
@@ -81,7 +100,7 @@ class Tracker:
             Aggregated logits (1 + O, h, w) float32 of background and the objects in `ids`.
         """
         self._memorise()
-        pixels = functional.pad(frame[None], self._padding)  # black, before normalisation
+        pixels = functional.pad(frame[None], self.padding)  # black, before normalisation
         ids = self.ids
         logits = self._segment(pixels)
         if given:
@@ -89,20 +108,24 @@ class Tracker:
         masks = logits.softmax(dim=0)[1:]
         for track_id, mask in given.items():
             masks[ids.index(track_id)] = mask  # remembered as it was given: aggregation would thin soft edges out
-        self._before = _Before(pixels, masks, ids, frozenset(given)) if ids else None
+        self._before = LastFrame(pixels, masks, ids, frozenset(given)) if ids else None
         return logits
 
     def _segment(self, pixels: Tensor) -> Tensor:
         """(1, 3, H, W) -> aggregated logits (1 + O, h, w) of the objects followed so far."""
         height, width = self.size
-        left, _, top, _ = self._padding
+        left, _, top, _ = self.padding
         parts = [pixels.new_zeros(0, height, width, dtype=torch.float32)]
         if self._memories:
-            query = self.network.query(pixels)
-            for ids in self._batches(self.ids):
-                found = self.network.segment(query, [self._memories[i].read() for i in ids], self.options.best)
+            for found in self._found(pixels):
                 parts.append(found[:, top : top + height, left : left + width])
         return soft_aggregation(torch.cat(parts))
+
+    def _found(self, pixels: Tensor) -> Iterator[Tensor]:
+        """(1, 3, H, W) -> (O, H, W) parts: the probabilities of the objects followed so far, in the order of `ids`."""
+        query = self.network.query(pixels)
+        for ids in self._batches(self.ids):
+            yield self.network.segment(query, [self._memories[i].read() for i in ids], self.options.best)
 
     def _with_given(
         self, ids: tuple[int, ...], logits: Tensor, given: Mapping[int, Tensor]
@@ -114,8 +137,7 @@ class Tracker:
         ids = tuple(sorted(masks))
         known, self._memories = self._memories, {}
         for track_id in ids:
-            fresh = ObjectMemory(self.options.memory_limit, self.options.memory_every)
-            self._memories[track_id] = known.get(track_id, fresh)
+            self._memories[track_id] = known[track_id] if track_id in known else self._fresh_memory()
         return ids, soft_aggregation(torch.stack([masks[track_id] for track_id in ids]))
 
     def _memorise(self) -> None:
@@ -127,11 +149,17 @@ class Tracker:
         places = [place for place, track_id in enumerate(before.ids) if track_id in self._memories]
         for batch in self._batches(tuple(places)):
             index = list(batch)
-            masks, around = (functional.pad(maps[index], self._padding) for maps in (before.masks, others))
-            keys, values = self.network.memorise(before.pixels, masks, around)
-            for place, key, value in zip(batch, keys, values, strict=True):
+            masks, around = (functional.pad(maps[index], self.padding) for maps in (before.masks, others))
+            for place, (key, value, *more) in zip(batch, self._entries(before.pixels, masks, around), strict=True):
                 track_id = before.ids[place]
-                self._memories[track_id].put(key, value, stay=track_id in before.given)
+                self._memories[track_id].put(key, value, track_id in before.given, tuple(more))
+
+    def _fresh_memory(self) -> ObjectMemory:
+        return ObjectMemory(self.options.memory_limit, self.options.memory_every)
+
+    def _entries(self, pixels: Tensor, masks: Tensor, around: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """(1, 3, H, W), (O, H, W) twice -> for each object its key, its value, and what else is kept of the frame."""
+        return zip(*self.network.memorise(pixels, masks, around), strict=True)
 
     def _batches(self, ids: tuple[int, ...]) -> list[tuple[int, ...]]:
         count = self.options.together

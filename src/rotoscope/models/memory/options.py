@@ -1,4 +1,4 @@
-"""How STM is run on a video; frozen, from defaults, a weights file's card, the command line."""
+"""How a memory of earlier frames is run on a video; frozen, from defaults, a weights file's card, the command line."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rotoscope.models.stm.memory import ObjectMemory
+from rotoscope.models.memory.entries import ObjectMemory
 
 
 def held(memory):

@@ -1,0 +1,1 @@
+"""What systems that follow given objects by a space-time memory share: memory, tracker, session, losses, key rows."""
