@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rotoscope.data.batches import made
-from rotoscope.data.clips import drawn_indices
+from rotoscope.data.clips import around_indices, drawn_indices
 from rotoscope.data.rotated import RotatedCrop, Turn
 from rotoscope.data.sources import CopiedStills
 from rotoscope.errors import OptionError
@@ -75,6 +75,16 @@ def test_frames_are_drawn_near_the_start_with_replacement():
     assert any(len(set(one)) < 3 for one in drawn)
     assert any(one != sorted(one) for one in drawn)
     assert drawn_indices(1, 0, 3, 20, generator) == [0, 0, 0]
+
+
+def test_frames_around_one_are_sorted_and_near_it():
+    generator = np.random.default_rng(0)
+    drawn = [around_indices(30, 10, 8, 8, generator) for _ in range(200)]
+    assert all(clip == sorted(clip) for clip in drawn)
+    assert {index for clip in drawn for index in clip} == set(range(6, 14))
+    assert {index for _ in range(200) for index in around_indices(30, 0, 8, 8, generator)} == {0, 1, 2, 3}
+    assert {index for _ in range(200) for index in around_indices(30, 29, 8, 8, generator)} == {25, 26, 27, 28, 29}
+    assert around_indices(1, 0, 3, 8, generator) == [0, 0, 0]
 
 
 def test_recipes_cut_videos_and_pictures_so(tmp_path):

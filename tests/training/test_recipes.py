@@ -21,6 +21,8 @@ TRIED += (
     "3dc-seg/upsampling-coco",
     "3dc-seg/clip4-davis",
     "3dc-seg-mobile/video",
+    "d2conv3d/xyz",
+    "d2conv3d/aspp",
     "d2conv3d-mobile/polish",
     "d2conv3d-mobile/dconv",
     "d2conv3d-mobile/mdconv",
@@ -43,6 +45,8 @@ def test_the_tried_ones_cover_every_network():
 
 def parts(recipe):
     """What a network is made of, as its name says."""
+    if recipe.system == "d2conv3d" and not recipe.network.startswith("mobile"):
+        return {("d2conv3d", "pyramids" if recipe.network == "aspp" else "kernels")}
     if recipe.system != "stem-seg":
         return {recipe.network}
     task, _, rest = recipe.network.partition("_r")

@@ -99,6 +99,19 @@ def drawn_indices(count: int, start: int, length: int, reach: int, generator: np
     return [int(index) for index in generator.integers(low, high, length)]
 
 
+def around_indices(count: int, start: int, length: int, width: int, generator: np.random.Generator) -> list[int]:
+    """The frames of one training clip as D2Conv3D's code draws them: any around a frame, in their order, also twice.
+
+    Args:
+        count: frames of the video.
+        start: 0-based; the candidates lie from half of `width` before it to half of `width` - 1 after it.
+        length: frames of the clip.
+        width: see above.
+        generator: source of chance.
+    """
+    return sorted(drawn_indices(count, start, length, max(1, width // 2), generator))
+
+
 class Draft(Protocol):
     """A clip that is drawn and read but not yet made: small to send between processes, made on the device it is for."""
 
@@ -215,6 +228,23 @@ class Augmentation:
         top = int(generator.integers(0, size[0] - height + 1))
         left = int(generator.integers(0, size[1] - width + 1))
         return top, left, height, width
+
+
+@dataclass(frozen=True)
+class WholeFrames:
+    """Clips that are their frames, brought to one size and otherwise as they are.
+
+    Attributes:
+        size: (height, width) of the result.
+    """
+
+    size: tuple[int, int]
+
+    def draft(
+        self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], generator: np.random.Generator
+    ) -> FramesDraft:
+        """See `Cutting.draft`."""
+        return FramesDraft(frames, labels, self.size, False, Tone(), None)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from rotoscope.data.clips import (
     CategorisedDraft,
     Cutting,
     Draft,
+    around_indices,
     drawn_indices,
     paper_indices,
     released_indices,
@@ -48,10 +49,16 @@ from rotoscope.data.stills.warps import WarpOptions, WarpsDraft
 from rotoscope.data.tracks import MOST, VOID, TrackSequence
 from rotoscope.errors import DataError
 
-Rule = Literal["paper", "released", "spaced", "drawn"]
+Rule = Literal["paper", "released", "spaced", "drawn", "around"]
 AnySequence = VideoSequence | TrackSequence
 
-_RULES = {"paper": paper_indices, "released": released_indices, "spaced": spaced_indices, "drawn": drawn_indices}
+_RULES = {
+    "paper": paper_indices,
+    "released": released_indices,
+    "spaced": spaced_indices,
+    "drawn": drawn_indices,
+    "around": around_indices,
+}
 
 
 class ClipSource(Protocol):
@@ -75,8 +82,8 @@ class VideoClips:
         spans: how far a clip may reach, in annotated frames; one of them is drawn for each clip.
         cutting: how a clip is cut out of its frames: `clips.Augmentation`, `clips.ReleasedCrop` or
             `scaled_crop.ScaledCrop`.
-        rule: "paper": the start frame and others after it; "released", "spaced", "drawn": see the functions
-            of `clips`.
+        rule: "paper": the start frame and others after it; "released", "spaced", "drawn", "around": see the
+            functions of `clips`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
         duplicate: clips of one object get a copy of it as a second, see `duplication`.
         proposals: caches of proposals by sequence name, for `scaled_crop.ScaledCrop` only.

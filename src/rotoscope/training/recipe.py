@@ -92,12 +92,12 @@ class VideoData:
         spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
         growing: share of the training in which the spans come in one by one, in the order of the list; 0: all from the
             start.
-        rule: "released", "paper", "spaced" or "drawn"; see `data.clips`.
+        rule: "released", "paper", "spaced", "drawn" or "around"; see `data.clips`.
         even: every sequence counts alike, however long it is.
         duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
-        crop: "window": a window anywhere, see the next; "released": the published code's crop around the object;
-            "rotated": VISOLO's, see `turn`; "scaled": DMN-AOA's, one scale and one window for all frames, see
-            `data.scaled_crop`.
+        crop: "window": a window anywhere, see the next; "whole": frames as they are, brought to the clip's size;
+            "released": the published code's crop around the object; "rotated": VISOLO's, see `turn`;
+            "scaled": DMN-AOA's, one scale and one window for all frames, see `data.scaled_crop`.
         zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window", flip and reverse for "scaled".
         changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
@@ -112,10 +112,10 @@ class VideoData:
     weight: float = 1.0
     spans: tuple[int, ...] = (12,)
     growing: float = 0.0
-    rule: Literal["released", "paper", "spaced", "drawn"] = "released"
+    rule: Literal["released", "paper", "spaced", "drawn", "around"] = "released"
     even: bool = False
     duplicate: bool = False
-    crop: Literal["window", "released", "rotated", "scaled"] = "window"
+    crop: Literal["window", "whole", "released", "rotated", "scaled"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1
     flip: float = 0.5

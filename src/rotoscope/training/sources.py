@@ -10,7 +10,7 @@ from typing import cast, get_args
 from rotoscope.data import davis, fbms, folder, kitti_mots, visal, youtube_vis, youtube_vos
 from rotoscope.data.batches import Mixture
 from rotoscope.data.categories import class_map
-from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop
+from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop, WholeFrames
 from rotoscope.data.coco import Coco
 from rotoscope.data.frame_changes import FrameChanges
 from rotoscope.data.proposals import ProposalFolder
@@ -77,6 +77,8 @@ def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
         cutting: Cutting = ScaledCrop(clips.size, table.factors, table.short_side, table.flip, table.reverse)
     elif table.crop == "released":
         cutting = ReleasedCrop(clips.size, table.repair)
+    elif table.crop == "whole":
+        cutting = WholeFrames(clips.size)
     elif table.crop == "rotated":
         cutting = _turned(table.turn, clips)
     else:

@@ -70,7 +70,8 @@ class Refine(nn.Module):
         super().__init__()
 
         def block(conv: nn.Module) -> nn.Sequential:
-            return nn.Sequential(conv, nn.ReLU(inplace=True), options.norm(channels))
+            own = isinstance(conv, nn.Conv3d)  # a pyramid needs its result for its gradient
+            return nn.Sequential(conv, nn.ReLU(inplace=own), options.norm(channels))
 
         def plain(width: int = channels) -> nn.Sequential:
             return block(nn.Conv3d(width, channels, 3, padding=1))
