@@ -20,7 +20,7 @@ from rotoscope.data.stills.cutouts import cut_from
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.data.tracks import VOID, of_tracks
 from rotoscope.errors import DataError, OptionError
-from rotoscope.masks.category_names import OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from rotoscope.masks.category_names import MOVERS, OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from rotoscope.masks.run_length import encode, to_coco, to_string
 from rotoscope.training.recipe import ClipShape, PictureSet, VideoData, VideoSet
 from rotoscope.training.sources import source, stills
@@ -255,8 +255,14 @@ def test_class_maps_name_categories_that_exist():
     assert YOUTUBE_VIS_2019[class_map("coco-youtube-vis")[17] - 1] == "cat"
     assert YOUTUBE_VIS_2019[class_map("voc-youtube-vis")[8] - 1] == "cat"
     assert OVIS[class_map("coco-ovis")[17] - 1] == "Cat"
+    movers = class_map("coco-movers")
+    assert [MOVERS[movers[number] - 1] for number in (1, 2, 9, 16, 25)] == [
+        *("person", "vehicle", "vehicle"),
+        *("animal",) * 2,
+    ]
+    assert not {10, 15, 26, 27} & set(movers)
     sizes = {"coco-youtube-vis": 40, "voc-youtube-vis": 40, "coco-ovis": 25, "coco-things": 1, "voc-things": 1}
-    sizes["mapillary-kitti"] = 2
+    sizes |= {"mapillary-kitti": 2, "coco-movers": 3}
     sizes |= {"coco-80": 80, "visolo-2019": 40, "visolo-2021": 40}
     for name, classes in CLASS_MAPS.items():
         assert set(classes.values()) <= {*range(1, sizes[name] + 1), VOID}

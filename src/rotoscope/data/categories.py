@@ -29,6 +29,7 @@ CLASS_MAPS: Mapping[str, Mapping[int, int]] = {
     "visolo-2021": _VISOLO_2021,
     "coco-things": dict.fromkeys(_COCO_THINGS, 1),
     "voc-things": dict.fromkeys(_VOC_THINGS, 1),
+    "coco-movers": {1: 1, **dict.fromkeys(range(2, 10), 2), **dict.fromkeys(range(16, 26), 3)},
     "mapillary-kitti": {56: 1, 20: 2, **dict.fromkeys(_VOID_OF_MAPILLARY, VOID)},
 }
 
@@ -39,6 +40,7 @@ def class_map(name: str) -> Mapping[int, int] | None:
     `coco-youtube-vis`, `voc-youtube-vis` and `coco-ovis` give the numbers of YouTube-VIS 2019 and OVIS; `visolo-2019`
     and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco-80` numbers COCO's without gaps;
     `coco-things` and `voc-things` keep what moves by itself or is moved, all as category 1, as STEm-Seg does for DAVIS;
+    `coco-movers` groups COCO's persons, vehicles and animals, what moves by itself, as 1, 2 and 3;
     `mapillary-kitti` keeps cars as 1 and persons as 2, and what might be taken for either as regions that do not count.
 
     Raises:

@@ -22,6 +22,7 @@ OVIS = _names(
     "Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehicle"
 )
 KITTI_MOTS = ("car", "pedestrian")
+MOVERS = ("person", "vehicle", "animal")  # groups of COCO's, for networks that saw few pictures
 COCO = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
     *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),

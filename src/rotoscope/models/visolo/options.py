@@ -12,7 +12,7 @@ from rotoscope.ops.resize import SizeRule
 Decay = Literal["gaussian", "linear"]
 Aggregate = Literal["both", "category", "mask", "none"]
 Reweight = Literal["previous and kept", "previous", "none"]
-Names = Literal["auto", "coco", "ytvis2019", "ytvis2021", "ovis"]
+Names = Literal["auto", "coco", "ytvis2019", "ytvis2021", "ovis", "movers"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class OnlineOptions:
         size: what frames are resized to before the network: "352x624" height x width, "480" short edge, "unchanged".
         grid: rows x columns of cells, as the network was trained.
         categories: whose names categories have; "auto" goes by their number: 80 COCO's, 25 OVIS's, 40 those of
-            YouTube-VIS 2019.
+            YouTube-VIS 2019, 3 persons, vehicles and animals.
         memory_every: every so many-th frame stays in memory; 0: none does.
         memory_recent: so many newest frames are in memory besides.
         memory_limit: frames that stay at most. When it is full the oldest one but the first is let go. The default

@@ -34,7 +34,7 @@ SYSTEM = System(
     paper="Han et al., VISOLO: Grid-Based Space-Time Aggregation for Efficient Online Video Instance Segmentation, "
     "CVPR 2022",
     task="instances",
-    networks={**NETWORKS, "mobile": MobileVISOLO},
+    networks={**NETWORKS, "mobile": MobileVISOLO, "mobile_movers": lambda: MobileVISOLO(3)},
     options=OnlineOptions,
     declare=declare,
     session=_session,
