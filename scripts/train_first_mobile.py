@@ -3,8 +3,8 @@
     python scripts/train_first_mobile.py --data DATA --start deeplabv3_mobilenetv2_voc.npz --out runs/first --steps 4000
 
 DATA holds `train.txt`, `JPEGImages/<sequence>` and `Annotations/<sequence>`. The weights' moving average is written to
-`<out>/mobile.pt` every five minutes and at the end, and to `<out>/mobile.safetensors` beside it for `rotoscope train`; a
-line of JSON goes to `<out>/log.jsonl` every 50 steps.
+`<out>/mobile.pt` every five minutes and at the end, and to `<out>/mobile.safetensors` for `rotoscope train`; a line of
+JSON goes to `<out>/log.jsonl` every 50 steps.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ TRIED += (
     "d2conv3d-mobile/dconv",
     "d2conv3d-mobile/mdconv",
     "stm/videos",
+    "stm-mobile/polish",
     "visolo/coco",
     "visolo/youtube-vis-2019",
     "visolo/mobile",
