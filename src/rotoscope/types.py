@@ -114,6 +114,19 @@ class ObjectMask:
     label: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a system says of a track as a whole.
+
+    Attributes:
+        score: confidence in [0, 1].
+        label: category name, None where the system names none.
+    """
+
+    score: float
+    label: str | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """What a system says of one frame.
@@ -125,6 +138,8 @@ class FrameResult:
         objects: the objects present, in order of track id.
         name: stem of the picture file, where the source has one.
         soft: (H, W) uint8 foreground probability, 255 = certain; only when asked for.
+        verdicts: track id to what is known of the track by now; a later one replaces it. A track without any has the
+            mean score of its frames and the last label among them.
     """
 
     index: int
@@ -133,6 +148,7 @@ class FrameResult:
     objects: tuple[ObjectMask, ...]
     name: str | None = None
     soft: NDArray[np.uint8] | None = None
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -142,7 +158,7 @@ class Track:
     Attributes:
         id: 1 or more.
         label: category name or None.
-        score: confidence in [0, 1], the mean over its frames.
+        score: confidence in [0, 1]: the system's verdict on the track, else the mean over its frames.
         masks: frame index to run lengths; frames without the object are absent.
     """
 

@@ -33,7 +33,7 @@ def test_every_format_and_picture_is_written_and_says_the_same(tmp_path):
     source = bright.clip(tmp_path / "a.mp4", 6)
     found = {}
     for form in ("davis", "ytvis", "mots"):
-        outputs = Outputs(tmp_path / form, form, soft=True, cutout=tmp_path / form / "cut.mov")
+        outputs = Outputs(tmp_path / form, (form,), soft=True, cutout=tmp_path / form / "cut.mov")
         (job,) = plan([source], outputs)
         done = run(job, bright.model(), outputs)
         assert done.frames == 6
@@ -69,7 +69,7 @@ def test_names_are_told_apart_and_sources_taken_once(tmp_path):
     assert names([first, tmp_path / "x" / ".." / "x" / "clip.mp4", tmp_path / "x"], tmp_path / "out") == ["clip"]
     assert names([first, second, first, tmp_path / "link.mp4", second], tmp_path / "o") == ["clip", "clip-2", "link"]
     # The marker of `a` is a.done.json, which the masks of a video called a.done would be.
-    assert names(["a.mp4", "a.done.mp4"], tmp_path / "out", format="ytvis") == ["a", "a.done-2"]
+    assert names(["a.mp4", "a.done.mp4"], tmp_path / "out", formats=("ytvis",)) == ["a", "a.done-2"]
     assert names(["a.mp4", "a.soft.mp4"], tmp_path / "out", soft=True) == ["a", "a.soft-2"]
 
 
@@ -202,7 +202,7 @@ def test_a_picture_changed_in_its_folder_is_noticed(tmp_path):
 
 
 def test_a_bad_picture_leaves_whole_files_only(tmp_path):
-    source, outputs = tmp_path / "pictures", Outputs(tmp_path / "o", "davis", soft=True)
+    source, outputs = tmp_path / "pictures", Outputs(tmp_path / "o", ("davis",), soft=True)
     source.mkdir()
     for index, image in enumerate(bright.images(12)):
         Image.fromarray(image).save(source / f"{index:05d}.jpg")

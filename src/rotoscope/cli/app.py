@@ -32,6 +32,7 @@ commands:
   propose    detect objects in every frame, for models that match proposals
   evaluate   score results by a benchmark's own protocol
   train      train a network as a recipe says; stop and resume it
+  make-clips compose clips with known instances from annotated pictures
   check-data tell everything that is wrong with pictures and masks to train on
   export     write the archive that a benchmark's server takes
   look       see what a model does inside: its paper's analyses, as pictures and numbers
@@ -53,6 +54,7 @@ def _command(name: str) -> Callable[..., None] | None:
         export,
         info,
         look,
+        make_clips,
         models,
         propose,
         segment,
@@ -65,6 +67,7 @@ def _command(name: str) -> Callable[..., None] | None:
         "info": info.info,
         "evaluate": evaluate.evaluate,
         "train": train.train,
+        "make-clips": make_clips.make_clips,
         "check-data": check_data.check_data,
         "export": export.export,
         "look": look.look,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,7 +25,9 @@ def segment(
     both_ways: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     late: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out"),
-    format: Literal["davis", "ytvis", "mots"] = "davis",
+    format: tyro.conf.UseAppendAction[tuple[Literal["davis", "ytvis", "mots"], ...]] = (),
+    most_tracks: int | None = None,
+    numbers: Path | None = None,
     overlay: Path | None = None,
     sheet: Path | None = None,
     cutout: Path | None = None,
@@ -46,7 +49,8 @@ def segment(
     """Find the objects of videos: masks, an overlay video and a contact sheet for each.
 
     Results of clip.mp4 lie in OUTPUT: clip/00000.png ... (masks), clip.overlay.mp4, clip.sheet.png, and clip.done.json
-    when it is finished.
+    when it is finished. Models that find instances also write clip.json (YouTube-VIS), clip.txt (MOTS),
+    clip.timeline.png, and results.json of all videos, numbered from 1 in their order.
 
     Args:
         sources: Video files, folders of pictures, or folders of videos.
@@ -57,7 +61,11 @@ def segment(
         both_ways: Follow the objects backwards from that frame too.
         late: Of a folder of masks, also take objects that only later ones have, from the first that has them.
         output: Folder for the results.
-        format: How masks are written: DAVIS palette PNG, YouTube-VIS JSON, or MOTS text.
+        format: How masks are written: DAVIS palette PNG, YouTube-VIS JSON, or MOTS text; may be given several times.
+            If not given, DAVIS, and for models that find instances all three.
+        most_tracks: Of instances, write only so many best ones of each video; DAVIS's unsupervised task takes 20.
+        numbers: Of instances, the annotation file of a set in YouTube-VIS's format, whose numbers videos and
+            categories get by their names.
         overlay: Where the overlay video goes (.mp4), for a single source; beside the masks if not given.
         sheet: Where the contact sheet goes (.png), for a single source; beside the masks if not given.
         cutout: Also cut the objects out with alpha: a folder for PNG, or a .webm or .mov file; for a single source.
@@ -91,14 +99,23 @@ def segment(
         raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
     if both_ways and (soft or cutout is not None):
         raise OptionError("--soft and --cutout need one pass over the video; leave them out with --both-ways")
-    outputs = Outputs(output, format, overlay, sheet, cutout, soft, pictures)
-    jobs = plan(sources, outputs, _given(masks, at, both_ways, late))
+    outputs = Outputs(output, tuple(dict.fromkeys(format)) or ("davis",), overlay, sheet, cutout, soft, pictures)
+    given_masks = _given(masks, at, both_ways, late)
+    jobs = plan(sources, outputs, given_masks)
     loaded = load(model, device=device, precision=precision)
     changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
     changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "proposals": proposals}
     given = {name: value for name, value in changes.items() if value is not None}
     loaded = with_given_detector(loaded, detector).with_options(**given, **changed_options(loaded, set))
     _check_masks(loaded, masks is not None)
+    if loaded.declaration.task == "instances":
+        outputs = _of_instances(loaded, outputs, bool(format), most_tracks, numbers)
+        jobs = plan(sources, outputs, given_masks)
+        if outputs.numbers is not None:
+            outputs.numbers.check(job.name for job in jobs)
+    elif most_tracks is not None or numbers is not None:
+        option = "--numbers" if most_tracks is None else "--most-tracks"
+        raise OptionError(f"{option} is for models that find instances, which {loaded.name} does not; leave it out")
     run_all(loaded, jobs, outputs, resume=resume)
 
 
@@ -112,6 +129,24 @@ def _given(masks: Path | None, at: int | None, both_ways: bool, late: bool) -> G
         if used:
             raise OptionError(f"{option} means nothing without --masks; give both")
     return None
+
+
+def _of_instances(model: Model, outputs: Outputs, chosen: bool, most: int | None, numbers: Path | None) -> Outputs:
+    """What is written of a model that finds instances: everything, where no format was chosen."""
+    from rotoscope.cli.progress import complain
+    from rotoscope.errors import OptionError
+    from rotoscope.inference.instances import read_numbers
+
+    if most is not None and most < 1:
+        raise OptionError(f"--most-tracks is {most}; expected 1 or more")
+    if outputs.soft and not hasattr(model.options, "soft"):
+        raise OptionError("--soft writes the probabilities of a foreground, which a model of instances has not")
+    known = None if numbers is None else read_numbers(numbers)
+    lost = [] if known is None else sorted(model.categories.keys() - known.of(model.categories))
+    if lost:
+        complain(f"warning: tracks of {len(lost)} categories that {numbers} lacks are left out: {', '.join(lost)}")
+    formats = outputs.formats if chosen else ("davis", "ytvis", "mots")
+    return replace(outputs, formats=formats, instances=True, most_tracks=most, numbers=known)
 
 
 def _check_masks(model: Model, given: bool) -> None:
@@ -133,15 +168,18 @@ def run_all(model: Model, jobs: list[Job], outputs: Outputs, *, resume: bool) ->
     from rotoscope.cli.progress import complain, tell
     from rotoscope.errors import OutputError, RotoscopeError
     from rotoscope.files import stops_all
-    from rotoscope.inference.jobs import finished
+    from rotoscope.inference.jobs import finished, join, remove_results
 
     failures = 0
+    done = []
+    remove_results(outputs)
     for job in jobs:
         try:
             if resume and finished(job, model, outputs):
                 tell(f"{job.name}: finished before")
             else:
                 tell(_run(job, model, outputs))
+            done.append(job)
         except Exception as error:
             full = isinstance(error, OutputError) and stops_all(error)
             if len(jobs) == 1 or full or os.environ.get("ROTOSCOPE_TRACEBACK"):
@@ -149,6 +187,9 @@ def run_all(model: Model, jobs: list[Job], outputs: Outputs, *, resume: bool) ->
             kind = "" if isinstance(error, RotoscopeError | OSError) else f"internal error, {type(error).__name__}: "
             complain(f"{job.name}: {kind}{error}")
             failures += 1
+    results = join(jobs, outputs, done)
+    if results is not None:
+        tell(f"results of {len(done)} of {len(jobs)} videos -> {results}")
     if failures:
         raise RotoscopeError(f"{failures} of {len(jobs)} videos could not be segmented; see above")
 

@@ -33,6 +33,9 @@ class Coco:
     A picture with a crowd annotation is left out, and one without an instance whose box is at least `least_side` wide
     and high. Where objects overlap, the later one lies on top.
 
+    Attributes:
+        names: number to name of the file's categories; {} where it names none.
+
     Args:
         annotations: `instances_<split>.json`.
         images: folder of the pictures; beside the annotations without it (`images`, or the split's own folder).
@@ -59,6 +62,7 @@ class Coco:
         self.images = Path(images) if images is not None else images_beside(self.annotations)
         if not self.images.is_dir():
             raise DataError(f"there is no folder of pictures {self.images}")
+        self.names = _category_names(content)
         kept = _by_picture(content, self.annotations)
         self._pictures = []
         for entry in content["images"]:
@@ -96,6 +100,18 @@ class Coco:
             labels[outline_mask(item, entry.size, self.annotations)] = number
         return picture, labels
 
+    def path(self, index: int) -> Path:
+        """Of a picture's file."""
+        return self._pictures[index].path
+
+    def count(self, index: int) -> int:
+        """Count the objects of a picture that are used."""
+        return len(self._pictures[index].objects)
+
+    def smallest_side(self, index: int) -> float:
+        """The shorter side of the smallest box of a picture, in pixels."""
+        return min(float(min(item["bbox"][2:])) for item in self._pictures[index].objects)
+
     def _is_void(self, item: Mapping[str, Any]) -> bool:
         return self._classes is not None and self._classes[item["category_id"]] == VOID
 
@@ -111,6 +127,11 @@ class Coco:
 
 def _is_of(item: Mapping[str, Any], classes: Mapping[int, int] | None) -> bool:
     return classes is None or item.get("category_id") in classes
+
+
+def _category_names(content: Mapping[str, Any]) -> dict[int, str]:
+    entries = content.get("categories") or []
+    return {int(entry["id"]): str(entry.get("name", entry["id"])) for entry in entries if "id" in entry}
 
 
 def read_instances(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rotoscope.metrics.prediction_files import Missing
 
 _ANNOTATIONS = ("instances.json", "annotations.json", "train.json", "valid.json", "val.json", "test.json")
 _RESULTS = "results.json"
+_MARKER = ".done.json"
 
 
 def read_annotations(place: Path) -> VideoSet:
@@ -43,7 +44,8 @@ def read_predictions(place: Path, truth: VideoSet, missing: Missing = "error") -
     """Read results: one file for all videos, a zip archive of it, or a folder.
 
     A folder holds `results.json`, or a file for each video that bears the video's name, as `rotoscope segment` writes
-    them: the number of the video within is then that of the video of this name.
+    them: the number of the video within is then that of the video of this name. Of what `rotoscope segment` left, which
+    may be both, the single files are taken.
 
     Args:
         place: the file, archive or folder.
@@ -64,10 +66,13 @@ def read_predictions(place: Path, truth: VideoSet, missing: Missing = "error") -
 
 
 def _of_folder(place: Path, truth: VideoSet, missing: Missing) -> list[ResultTrack]:
-    if (place / _RESULTS).is_file():
-        return read_results(place / _RESULTS)
     numbers: Mapping[str, int] = {video.name: number for number, video in truth.videos.items()}
-    files = sorted(path for path in place.glob("*.json") if not path.name.endswith(".done.json"))
+    found = sorted(path for path in place.glob("*.json") if path.name != _RESULTS)
+    files = [path for path in found if not path.name.endswith(_MARKER)]
+    # Of a run of ours the names of the files say which videos they are, whatever numbers that run gave them.
+    ours = any(path.name.endswith(_MARKER) for path in found) and any(path.stem in numbers for path in files)
+    if (place / _RESULTS).is_file() and not ours:
+        return read_results(place / _RESULTS)
     if not files:
         raise DataError(f"{place} has no results: looked for {_RESULTS}, or a .json file with each video's name")
     lost = [path.name for path in files if path.stem not in numbers]

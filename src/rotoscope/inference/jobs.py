@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from rotoscope.errors import RotoscopeError
 from rotoscope.files import explained, remove_left_over, write_whole
+from rotoscope.inference.instances import InstanceSink, join_results
 from rotoscope.inference.model import Model, written
 from rotoscope.inference.pipeline import Report
 from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan
@@ -22,7 +24,9 @@ from rotoscope.types import VideoInfo
 from rotoscope.video import open_video
 from rotoscope.video.pictures import list_pictures
 
-__all__ = ["Done", "Job", "Outputs", "finished", "plan", "run"]
+__all__ = ["Done", "Job", "Outputs", "finished", "join", "plan", "run"]
+
+_OF_TRACKS = ("masks", "ytvis", "mots", "timeline")  # written by one sink where a system finds instances
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,11 @@ def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) 
 def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) -> list[str]:
     """Write everything but the marker; the names of the frames."""
     places = places_of(job, outputs)
-    chosen = model.with_options(soft=True) if outputs.soft or outputs.cutout is not None else model
+    soft = outputs.soft or (outputs.cutout is not None and hasattr(model.options, "soft"))
+    chosen = model.with_options(soft=True) if soft else model
     with open_video(job.source, name=job.name) as video:
         prompts = [] if job.masks is None else read_prompts(job.masks, video)
-        sinks = _sinks(places, outputs, video.info)
+        sinks = _sinks(places, outputs, video.info, model)
         _unmark(marker_of(job, outputs))
         remove_left_over(tuple(places.values()))
         stream = chosen.stream(video, prompts, report, job.masks is not None and job.masks.both_ways)
@@ -90,14 +95,54 @@ def finished(job: Job, model: Model, outputs: Outputs) -> bool:
     )
 
 
-def _sinks(places: dict[str, Path], outputs: Outputs, info: VideoInfo) -> list[Sink]:
+def remove_results(outputs: Outputs) -> None:
+    """Remove the file of a whole run that an earlier one left, so that it never tells of other results than there are.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    if outputs.results is not None:
+        _unmark(outputs.results)
+
+
+def join(jobs: Sequence[Job], outputs: Outputs, done: Collection[Job]) -> Path | None:
+    """Write the results of a whole run in one file, from those of its videos; where, or None where none is wanted.
+
+    Args:
+        jobs: all videos, in order; they are numbered from 1, or as `outputs.numbers` says.
+        outputs: what was written.
+        done: the videos that are finished.
+
+    Raises:
+        RotoscopeError: the results of a video cannot be read, or the file cannot be written.
+    """
+    if outputs.results is None:
+        return None
+    records = []
+    for place, job in enumerate(jobs, start=1):
+        if job in done:
+            number = place if outputs.numbers is None else outputs.numbers.videos[job.name]
+            records.append((number, places_of(job, outputs)["ytvis"]))
+    join_results(outputs.results, records)
+    return outputs.results
+
+
+def _sinks(places: dict[str, Path], outputs: Outputs, info: VideoInfo, model: Model) -> list[Sink]:
     sinks: list[Sink] = []
+    if outputs.instances:
+        categories = model.categories if outputs.numbers is None else outputs.numbers.of(model.categories)
+        whole = {kind: place for kind, place in places.items() if kind in _OF_TRACKS}
+        sinks.append(InstanceSink(whole, info, categories, outputs.most_tracks))
+        places = {kind: place for kind, place in places.items() if kind not in _OF_TRACKS}
     for kind, place in places.items():
         if kind == "masks":
-            davis = outputs.format == "davis"
-            sinks.append(MaskSink(place) if davis else TrackSink(place, outputs.format))
+            sinks.append(MaskSink(place))
+        elif kind == "ytvis":
+            sinks.append(TrackSink(place, "ytvis"))
+        elif kind == "mots":
+            sinks.append(TrackSink(place, "mots"))
         elif kind == "overlay":
-            sinks.append(OverlaySink(place, info))
+            sinks.append(OverlaySink(place, info, outputs.instances))
         elif kind == "sheet":
             sinks.append(SheetSink(place, info))
         elif kind == "cutout":
@@ -128,6 +173,10 @@ def _identity(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
         chosen = job.masks
         given = {"at": chosen.at, "both_ways": chosen.both_ways, "late": chosen.late}
         given |= _state_of(chosen.path, "masks")
+    if outputs.instances:
+        given |= {"most_tracks": outputs.most_tracks, "categories": dict(model.categories)}
+        if outputs.numbers is not None:
+            given["categories"] = outputs.numbers.of(model.categories)
     return {
         **_state_of(job.source, "source"),
         **given,
@@ -162,7 +211,7 @@ def _remove_stale(places: dict[str, Path], before: dict[str, object], names: lis
     kept = set(names)
     for kind in ("masks", "soft"):
         folder = places.get(kind)
-        if folder is None or folder.suffix in (".json", ".txt"):
+        if folder is None:
             continue
         for index in range(len(names), count):
             if f"{index:05d}" not in kept:

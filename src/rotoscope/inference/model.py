@@ -64,6 +64,14 @@ class Model:
         """What the system says of itself: task, look-ahead, prompts, memory."""
         return self.system.declare(self.options)
 
+    @property
+    def categories(self) -> dict[str, int]:
+        """Name to number, from 1, of the categories that it tells apart; {} where it names none."""
+        if self.system.categories is None:
+            return {}
+        names = self.system.categories(self.network, self.options)
+        return {name: number for number, name in enumerate(names, start=1)}
+
     def with_options(self, **changes: Any) -> Model:
         """The same model with other inference options; the network is shared.
 
@@ -158,7 +166,8 @@ class Model:
         with open_video(source) as video, closing(model.stream(video, prompts, progress, both_ways)) as pairs:
             if soft_folder is not None:
                 refuse_overwriting(Path(soft_folder, "map.png"), video.source)
-            return Segmentation.collect(_true_info(video), written(pairs, outputs), video.source)
+            results = written(pairs, outputs)
+            return Segmentation.collect(_true_info(video), results, video.source, model.categories)
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
         if prompts and self.declaration.prompts == "none":

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from rotoscope.errors import OptionError, OutputError, VideoError
+from rotoscope.inference.instances import Numbers
 from rotoscope.inference.prompting import GivenMasks, masks_of
 from rotoscope.inference.segmentation import Format
 from rotoscope.inference.sinks import is_cutout_folder
 from rotoscope.video import VideoWriter, find_videos
 
 _MARKER = ".done.json"
+_SUFFIXES: Mapping[Format, str] = {"davis": "", "ytvis": ".json", "mots": ".txt"}
 
 
 @dataclass(frozen=True)
@@ -23,21 +25,33 @@ class Outputs:
 
     Attributes:
         folder: where results go.
-        format: of the masks.
+        formats: of the masks.
         overlay: the overlay video's own place, for a single source.
         sheet: the contact sheet's own place, for a single source.
         cutout: where cut-outs go, for a single source.
         soft: write probabilities too.
         pictures: write overlay video and contact sheet.
+        instances: of a system that finds instances: names are drawn, a timeline is written, and where there are
+            YouTube-VIS files, they are joined to one of all videos.
+        most_tracks: only so many best tracks of each video are written, of a system that finds instances.
+        numbers: the set whose numbers its videos and categories have.
     """
 
     folder: Path
-    format: Format = "davis"
+    formats: tuple[Format, ...] = ("davis",)
     overlay: Path | None = None
     sheet: Path | None = None
     cutout: Path | None = None
     soft: bool = False
     pictures: bool = True
+    instances: bool = False
+    most_tracks: int | None = None
+    numbers: Numbers | None = None
+
+    @property
+    def results(self) -> Path | None:
+        """The file that joins the results of all videos, where there is one."""
+        return self.folder / "results.json" if self.instances and "ytvis" in self.formats else None
 
     def single(self) -> dict[str, Path]:
         """The places that can hold the result of one video only, by option."""
@@ -78,7 +92,7 @@ def plan(sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = N
         for option in outputs.single():
             raise OptionError(f"--{option} names one file, but there are {len(given)} videos; leave it out")
     jobs: list[Job] = []
-    taken: set[Path] = set()
+    taken = set() if outputs.results is None else {outputs.results}
     for (_, stem), path in given.items():
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
         jobs.append(next(job for job in (Job(path, name) for name in names) if not taken & _written(job, outputs)))
@@ -94,12 +108,15 @@ def plan(sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = N
 def places_of(job: Job, outputs: Outputs) -> dict[str, Path]:
     """What is written where, by kind; the marker not among them."""
     folder, name = outputs.folder, job.name
-    suffix = {"davis": "", "ytvis": ".json", "mots": ".txt"}[outputs.format]
-    places = {"masks": folder / f"{name}{suffix}"}
+    places = {
+        "masks" if format == "davis" else format: folder / f"{name}{_SUFFIXES[format]}" for format in outputs.formats
+    }
     if outputs.pictures or outputs.overlay is not None:
         places["overlay"] = outputs.overlay or folder / f"{name}.overlay.mp4"
     if outputs.pictures or outputs.sheet is not None:
         places["sheet"] = outputs.sheet or folder / f"{name}.sheet.png"
+    if outputs.instances and outputs.pictures:
+        places["timeline"] = folder / f"{name}.timeline.png"
     if outputs.cutout is not None:
         places["cutout"] = outputs.cutout
     if outputs.soft:
@@ -188,4 +205,4 @@ def _refuse_overwriting(jobs: Sequence[Job], outputs: Outputs) -> None:
 def _is_file(kind: str, place: Path, outputs: Outputs) -> bool:
     if kind == "cutout":
         return not is_cutout_folder(place)
-    return kind in ("overlay", "sheet") or (kind == "masks" and outputs.format != "davis")
+    return kind not in ("masks", "soft")

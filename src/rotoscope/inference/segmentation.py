@@ -14,7 +14,7 @@ from rotoscope.errors import MaskError, OptionError
 from rotoscope.files import refuse_overwriting
 from rotoscope.masks import davis, mots, youtube_vis
 from rotoscope.masks.label_map import from_objects
-from rotoscope.types import FrameResult, ObjectMask, Track, VideoInfo
+from rotoscope.types import FrameResult, ObjectMask, Track, Verdict, VideoInfo
 
 if TYPE_CHECKING:
     from rotoscope.inference.sinks import Sink
@@ -40,17 +40,25 @@ class Segmentation:
         stamps: every frame that was answered, in order.
         tracks: the objects, in order of id; masks are run lengths at the video's own size.
         source: what was segmented, in words or as a path; nothing is written over it.
+        categories: name to number of all categories that the system tells apart; {} where it names none.
     """
 
     video: VideoInfo
     stamps: list[Stamp] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
     source: str | None = None
+    categories: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def collect(cls, video: VideoInfo, results: Iterable[FrameResult], source: str | None = None) -> Self:
+    def collect(
+        cls,
+        video: VideoInfo,
+        results: Iterable[FrameResult],
+        source: str | None = None,
+        categories: Mapping[str, int] | None = None,
+    ) -> Self:
         """Gather the results of a session."""
-        gathered = cls(video, source=source)
+        gathered = cls(video, source=source, categories=categories or {})
         collector = TrackCollector()
         for result in results:
             gathered.stamps.append(Stamp(result.index, result.timestamp, result.name))
@@ -92,7 +100,8 @@ class Segmentation:
             place: a folder for "davis" (one palette PNG a frame); a file or folder for "ytvis" (.json) and "mots"
                 (.txt).
             format: how.
-            categories: label to the benchmark's number; without it labels are numbered from 1 in order of the alphabet.
+            categories: label to the benchmark's number; without it the system's own numbers are taken, and where it
+                names no category labels are numbered from 1 in order of the alphabet.
 
         Returns:
             The files written.
@@ -108,7 +117,7 @@ class Segmentation:
         if format not in ("ytvis", "mots"):
             raise OptionError(f"format {format!r} is not known; choose davis, ytvis or mots")
         path = track_file(Path(place), self.video.name, format)
-        write_tracks(path, self.tracks, len(self), format, categories)
+        write_tracks(path, self.tracks, len(self), format, categories or self.categories or None)
         return [path]
 
     def overlay(self, source: Any, path: str | Path) -> Path:
@@ -124,13 +133,25 @@ class Segmentation:
         """
         from rotoscope.inference.sinks import OverlaySink
 
-        return self._replay(source, OverlaySink(Path(path), self.video), Path(path))
+        return self._replay(source, OverlaySink(Path(path), self.video, bool(self.categories)), Path(path))
 
     def sheet(self, source: Any, path: str | Path) -> Path:
         """Draw a contact sheet PNG; arguments and errors as `overlay`."""
         from rotoscope.inference.sinks import SheetSink
 
         return self._replay(source, SheetSink(Path(path), self.video), Path(path))
+
+    def timeline(self, path: str | Path) -> Path:
+        """Draw when each track is seen, and how large, as a PNG file.
+
+        Raises:
+            OutputError: the file cannot be written or its name does not end in .png.
+        """
+        from rotoscope.render.timeline import Timeline
+
+        title = " ".join(self.video.name.split())
+        Timeline(self.tracks, [stamp.index for stamp in self.stamps], self.stamps[-1].timestamp, title).save(path)
+        return Path(path)
 
     def cutout(self, source: Any, path: str | Path) -> Path:
         """Cut the objects out, with alpha: a folder of PNG, or a .webm or .mov video; otherwise as `overlay`."""
@@ -168,6 +189,7 @@ class TrackCollector:
 
     _tracks: dict[int, Track] = field(default_factory=dict)
     _sums: dict[int, float] = field(default_factory=dict)
+    _verdicts: dict[int, Verdict] = field(default_factory=dict)
 
     def add(self, result: FrameResult) -> None:
         """Take the result of one frame."""
@@ -177,11 +199,14 @@ class TrackCollector:
             if item.label is not None:
                 track.label = item.label  # the latest word counts: votes grow with the video
             self._sums[item.track_id] = self._sums.get(item.track_id, 0.0) + item.score
+        self._verdicts.update(result.verdicts)
 
     def tracks(self) -> list[Track]:
-        """The tracks so far, in order of id, each with the mean score of its frames."""
+        """The tracks so far, in order of id, each with the system's verdict or else the mean score of its frames."""
         for number, track in self._tracks.items():
-            track.score = self._sums[number] / len(track.masks)
+            verdict = self._verdicts.get(number)
+            track.score = self._sums[number] / len(track.masks) if verdict is None else verdict.score
+            track.label = track.label if verdict is None or verdict.label is None else verdict.label
         return [self._tracks[number] for number in sorted(self._tracks)]
 
 

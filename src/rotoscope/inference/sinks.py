@@ -82,10 +82,11 @@ def _rate(info: VideoInfo) -> float | None:
 
 
 class OverlaySink:
-    """A video with the objects drawn over it."""
+    """A video with the objects drawn over it, and their names beside them where asked for."""
 
-    def __init__(self, path: Path, info: VideoInfo) -> None:
+    def __init__(self, path: Path, info: VideoInfo, names: bool = False) -> None:
         self._writer = VideoWriter(path, info.size, _rate(info))
+        self._names = names
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -98,7 +99,7 @@ class OverlaySink:
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Draw and encode one frame."""
-        self._writer.write(overlay(frame.image, result.objects), frame.timestamp)
+        self._writer.write(overlay(frame.image, result.objects, names=self._names), frame.timestamp)
 
 
 class SheetSink:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rotoscope.errors import OptionError
+
 
 def _names(words: str) -> tuple[str, ...]:
     return tuple(words.split())
@@ -34,3 +36,22 @@ COCO = (
     *("microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear"),
     *("hair drier", "toothbrush"),
 )
+_UNDER = {
+    "coco-80": COCO,
+    "coco-youtube-vis": YOUTUBE_VIS_2019,
+    "coco-ovis": OVIS,
+    "coco-movers": MOVERS,
+    "visolo-2019": YOUTUBE_VIS_2019,
+    "visolo-2021": YOUTUBE_VIS_2021,
+}
+
+
+def names_under(class_map: str) -> dict[int, str]:
+    """Number to name of the categories that a map of `data.categories` leads to.
+
+    Raises:
+        OptionError: the categories of that map have no names.
+    """
+    if class_map not in _UNDER:
+        raise OptionError(f"the categories of {class_map!r} have no names; choose one of {', '.join(_UNDER)}")
+    return dict(enumerate(_UNDER[class_map], start=1))

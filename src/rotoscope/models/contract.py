@@ -116,6 +116,8 @@ class System(Generic[Options]):
         encoder_weights: from a classifier file's arrays, a network with that encoder, and the weights under the names
             of its encoder; None when the file is something else.
         analyses: what can be looked at, by the name that users give.
+        categories: names that a network under some options gives objects, in the order of their numbers from 1; None
+            where the system names nothing.
     """
 
     name: str
@@ -131,6 +133,7 @@ class System(Generic[Options]):
     published: Callable[[str], PublishedNetwork]
     encoder_weights: Callable[[Mapping[str, Any]], tuple[str, dict[str, Tensor]] | None] | None = None
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
+    categories: Callable[[nn.Module, Options], tuple[str, ...]] | None = None
 
     def build(self, network: str) -> nn.Module:
         """Build a network with random weights.

@@ -6,6 +6,7 @@ the scene (look-alikes, occluders) are background: only what moves by itself is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -118,6 +119,21 @@ class Scene:
         if self._happens(options.occluder):
             tall = self._happens(0.5)
             layers.append(self._still(self._post(background) if tall else self._thing(things), view, tall))
+        return layers
+
+    def instances(self, picture: Picture, labels: Labels, things: Mapping[int, Cutout]) -> list[Layer]:
+        """Let a picture move and bend with its own objects, and things move by themselves before it.
+
+        Args:
+            picture: (h, w, 3) uint8 RGB.
+            labels: (h, w) uint8; the ids are kept.
+            things: id to what is put before it, in this order.
+        """
+        view = matrices(moves(self.frames, self.options.view.times(0.5), self.generator))
+        layers = [self._layer(picture, view @ self._covering(picture, labels), labels, bends=True)]
+        for label, thing in things.items():
+            places = self._object_places(self._rest(thing), view, follows=False)
+            layers.append(self._layer(thing.texture, places, label, thing.mask, bends=True))
         return layers
 
     def _happens(self, chance: float) -> bool:

@@ -24,7 +24,7 @@ from rotoscope.models.visolo.options import OnlineOptions
 from rotoscope.models.visolo.tracker import Tracker
 from rotoscope.models.visolo.votes import Votes
 from rotoscope.ops.resize import SizeRule, resize_picture
-from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
+from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, Verdict, VideoInfo
 
 _HALF = 0.5
 
@@ -43,7 +43,7 @@ def declare(options: OnlineOptions) -> Declaration:
 class OnlineSession:
     """One video going through VISOLO; see `rotoscope.types.Session`.
 
-    An object's label and score are those of its instance by all frames so far; so the last ones given are the video's.
+    An object's label and score are those of its instance by all frames so far; so its last verdict is the video's.
 
     Args:
         network: in eval mode.
@@ -74,18 +74,19 @@ class OnlineSession:
             raise OptionError("visolo finds objects by itself and takes no prompts; leave them out")
         pixels = torch.tensor(resize_picture(frame.image, self._resized)).to(self.device).permute(2, 0, 1)
         found = self.tracker.step(pixels)
-        objects = []
+        objects: list[ObjectMask] = []
+        verdicts: dict[int, Verdict] = {}
         for track_id, mask, vector in zip(
             found.ids, found.detections.masks, found.detections.vectors.cpu(), strict=True
         ):
-            verdict = self._votes.add(track_id, vector)
+            vote = self._votes.add(track_id, vector)
+            verdict = verdicts[track_id] = Verdict(min(1.0, vote.score), self.names[vote.label])
             large = enlarged(mask, self._size)
             if large.any():
-                score = min(1.0, verdict.score)
-                objects.append(ObjectMask(track_id, encode(large), score, self.names[verdict.label]))
+                objects.append(ObjectMask(track_id, encode(large), verdict.score, verdict.label))
         self._votes.keep(self.tracker.associator.known)
         objects.sort(key=lambda item: item.track_id)
-        return [FrameResult(frame.index, frame.timestamp, frame.size, tuple(objects), frame.name)]
+        return [FrameResult(frame.index, frame.timestamp, frame.size, tuple(objects), frame.name, None, verdicts)]
 
     def finish(self) -> list[FrameResult]:
         """Nothing is open: every frame was answered at once."""

@@ -9,6 +9,7 @@ from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.visolo import published
 from rotoscope.models.visolo.analyses import ANALYSES
+from rotoscope.models.visolo.categories import names_of
 from rotoscope.models.visolo.mobile import MobileVISOLO
 from rotoscope.models.visolo.network import NETWORKS, VISOLO
 from rotoscope.models.visolo.options import OnlineOptions
@@ -20,6 +21,12 @@ def _session(network: nn.Module, info: VideoInfo, options: OnlineOptions, device
     if not isinstance(network, VISOLO):
         raise OptionError(f"visolo runs a VISOLO network, not a {type(network).__name__}")
     return OnlineSession(network, info, options, device)
+
+
+def _categories(network: nn.Module, options: OnlineOptions) -> tuple[str, ...]:
+    if not isinstance(network, VISOLO):
+        raise OptionError(f"visolo runs a VISOLO network, not a {type(network).__name__}")
+    return names_of(options.categories, network.classes)
 
 
 def _published(network: str) -> PublishedNetwork:
@@ -43,4 +50,5 @@ SYSTEM = System(
     published=_published,
     encoder_weights=published.classifier_weights,
     analyses=ANALYSES,
+    categories=_categories,
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Vote:
     """The category of an instance, from 0, and how sure that is, 0 to 1."""
 
     label: int
@@ -25,14 +25,14 @@ class Votes:
     def __len__(self) -> int:
         return len(self._sums)
 
-    def add(self, track_id: int, vector: Tensor) -> Verdict:
+    def add(self, track_id: int, vector: Tensor) -> Vote:
         """Count one more frame of an instance; tell what it is by all so far."""
         before = self._sums.get(track_id)
         total, count = (vector, 1) if before is None else (before[0] + vector, before[1] + 1)
         self._sums[track_id] = (total, count)
         mean = total / count
         label = int(mean.argmax())
-        return Verdict(label, float(mean[label]))
+        return Vote(label, float(mean[label]))
 
     def keep(self, ids: Iterable[int]) -> None:
         """Forget all other instances."""
