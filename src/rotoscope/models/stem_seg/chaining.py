@@ -77,7 +77,7 @@ class Chainer:
         """
         found = cluster(embeddings, bandwidths, seediness, self._free, self._rules, self._highest + 1)
         counts = [int(mask.sum()) for mask in foreground.values()]
-        parts = dict(zip(foreground, found.labels.to(torch.int32).split(counts), strict=True))
+        parts = dict(zip(foreground, torch.split(found.labels.to(torch.int32), counts), strict=True))
         known = [index for index in foreground if index in self._labels]
         self._rename(parts, self._matched(foreground, parts, known))
         fresh = {}
