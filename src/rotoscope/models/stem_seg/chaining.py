@@ -96,6 +96,7 @@ class Chainer:
         if not known:
             return {}
         existing = torch.cat([self._labels[index][foreground[index]] for index in known])
+        existing[existing == 0] = OUTLIER  # where the foreground has grown since
         current = torch.cat([parts[index] for index in known])
         pairs = associate(existing.cpu().numpy(), current.cpu().numpy(), self._least_overlap)
         return {new: old for old, (new, _) in pairs.items()}
