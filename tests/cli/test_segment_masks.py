@@ -169,7 +169,11 @@ def bad_masks(folder):
     (folder / "none").mkdir()
     given(folder / "elsewhere" / "mask.png", first)
     given(folder / "nothing" / "00000.png", first * 0)
+    for suffix, content in (("png", first), ("bmp", labels(images()[0], 2, 1))):
+        (folder / "double").mkdir(exist_ok=True)
+        Image.fromarray(content).save(folder / "double" / f"00000.{suffix}")
     return {
+        "double": ("00000.bmp and 00000.png are both masks of one frame",),
         "large.png": ("65x48", "64x48"),
         "empty.png": ("no object",),
         "photo.png": ("none of the DAVIS palette",),
@@ -244,3 +248,55 @@ def test_objects_that_only_later_masks_have(run, tmp_path, late):
     assert found[3] == ([0, 2, 4] if late else [0, 1])
     assert 4 in found[4] if late else found[4] == [0, 1]
     refused(run("segment", source, *arguments, "--at", 1, *["--late"] * late), "marks an object for frame 1")
+
+
+@pytest.mark.parametrize("count", [300, 1100])
+def test_more_objects_than_a_palette_has(run, tmp_path, count):
+    image = picture()
+    content = np.zeros(colours.SIZE, np.uint16)
+    content.flat[:count] = np.arange(1, count + 1)
+    encode(tmp_path / "a.mkv", [image] * 2, **FFV1)
+    path, out = given(tmp_path / "many.png", content), tmp_path / "out"
+    arguments = ["segment", tmp_path / "a.mkv", "--masks", path, "-o", out]
+    assert run(*arguments)[0] == 0
+    assert np.array_equal(read_label_png(out / "a" / "00000.png"), content)
+    assert (out / "a.overlay.mp4").stat().st_size > 0
+    result = run(*arguments, "--format", "mots", "--no-pictures")
+    if count < 1000:
+        assert result[0] == 0
+        numbers = {int(line.split()[1]) for line in (out / "a.txt").read_text().splitlines() if line.startswith("0 ")}
+        assert len(numbers) == count
+    else:
+        refused(result, "1000")
+        assert not (out / "a.txt").exists()
+
+
+@pytest.mark.parametrize("format", ["davis", "ytvis", "mots"])
+def test_an_object_that_vanishes_for_good(run, tmp_path, format):
+    pictures = [images()[0], *[picture((GREEN, 30, 40 - 3 * i, 14)) for i in range(1, COUNT)]]
+    encode(tmp_path / "a.mkv", pictures, **FFV1)
+    path, out = given(tmp_path / "first.png", labels(images()[0])), tmp_path / "out"
+    assert run("segment", tmp_path / "a.mkv", "--masks", path, "-o", out, "--format", format)[0] == 0
+    if format == "davis":
+        check(out / "a", [labels(images()[0]), *[labels(image) for image in pictures[1:]]])
+    elif format == "ytvis":
+        held = [
+            [index for index, mask in enumerate(track["segmentations"]) if mask]
+            for track in json.loads((out / "a.json").read_text())
+        ]
+        assert held == [[0], list(range(COUNT))]
+    else:
+        lines = [line.split()[:2] for line in (out / "a.txt").read_text().splitlines()]
+        assert len(lines) == COUNT + 1
+        assert len({number for _, number in lines}) == 2
+
+
+def test_a_later_mask_that_disagrees(run, tmp_path):
+    """The first mask of an object counts: with --late a later file only brings objects that are new."""
+    source = frames(tmp_path / "JPEGImages" / "walk")
+    given(tmp_path / "masks" / "00000.png", labels(images()[0]))
+    given(tmp_path / "masks" / "00002.png", labels(images()[2], 2, 1))
+    for more in ([], ["--late"]):
+        arguments = ["--masks", tmp_path / "masks", "-o", tmp_path / "out", "--no-pictures", *more]
+        assert run("segment", source, *arguments)[0] == 0
+        check(tmp_path / "out" / "walk", [labels(image) for image in images()])
