@@ -1,12 +1,15 @@
 """`rotoscope segment --masks`: objects that are given, followed through one video or many; and what cannot be meant."""
 
+import errno
+import io
 import json
+import tempfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rotoscope.inference import loading
+from rotoscope.inference import both_ways, loading
 from rotoscope.masks.label_map import read_label_png, write_label_png
 from rotoscope.masks.png import voc_palette
 from rotoscope.video import open_video
@@ -208,7 +211,6 @@ def test_what_masks_mean_nothing_for(run, tmp_path, monkeypatch):
     refused(run("segment", source, "--at", 3), "--at means nothing without --masks")
     refused(run("segment", source, "--both-ways"), "--both-ways means nothing")
     refused(run("segment", source, "--masks", path, "--at", -1), "frame -1")
-    refused(run("segment", source, "--masks", path, "--both-ways", "--soft"), "--both-ways")
     monkeypatch.setattr(loading, "load", lambda *_, **__: bright.model())
     refused(run("segment", source, "--masks", path, "-o", tmp_path / "out"), "takes no masks")
     assert not (tmp_path / "out").exists()
@@ -233,6 +235,40 @@ def test_both_ways_reads_little_at_once_and_joins_later_objects():
         assert [item.track_id for item in result.objects] == ([1, 2] if result.index > 30 else [1])
     forward = colours.model().segment(pictures, prompts)
     assert sorted(forward.tracks[0].masks) == list(range(25, 40))
+
+
+def test_both_ways_with_every_kind_of_output(run, tmp_path):
+    """What goes before the first mask has soft maps, cut-outs and an overlay as what comes after."""
+    source, path = clip(tmp_path), given(tmp_path / "first.png", labels(images()[3]))
+    out, cut = tmp_path / "out", tmp_path / "cut"
+    arguments = ["segment", source, "--masks", path, "--at", 3, "--both-ways", "-o", out, "--soft", "--cutout", cut]
+    assert run(*arguments)[0] == 0
+    check(out / "a", [labels(image) for image in images()])
+    for index, image in enumerate(images()):
+        soft = np.asarray(Image.open(out / "a.soft" / f"{index:05d}.png"))
+        assert np.array_equal(soft > 127, labels(image) > 0), index
+        alpha = np.asarray(Image.open(cut / f"{index:05d}.png"))[..., 3]
+        assert np.array_equal(alpha, soft), index
+    assert open_video(out / "a.overlay.mp4").count().frames == COUNT
+    assert (out / "a.sheet.png").is_file()
+    mirrored = tmp_path / "mirrored"  # the same clip played backwards, from the same frame
+    encode(tmp_path / "b.mkv", images()[::-1], **FFV1)
+    assert run(*["segment", tmp_path / "b.mkv", "--masks", path, "--at", 1, "-o", mirrored, "--soft"])[0] == 0
+    for index in range(3):
+        one, other = out / "a.soft" / f"{index:05d}.png", mirrored / "b.soft" / f"{4 - index:05d}.png"
+        assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
+
+
+def test_both_ways_says_where_soft_maps_find_no_room(run, tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(both_ways.tempfile, "TemporaryFile", Full)
+    arguments = ["--masks", given(tmp_path / "first.png", labels(images()[3])), "--at", 3, "--both-ways", "--soft"]
+    result = run("segment", clip(tmp_path), *arguments, "-o", tmp_path / "out")
+    refused(result, tempfile.gettempdir())
+    assert not (tmp_path / "out" / "a.done.json").exists()
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -89,8 +89,6 @@ def segment(
     share_arenas()
     if not sources:
         raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
-    if both_ways and (soft or cutout is not None):
-        raise OptionError("--soft and --cutout need one pass over the video; leave them out with --both-ways")
     outputs = Outputs(output, format, overlay, sheet, cutout, soft, pictures)
     jobs = plan(sources, outputs, _given(masks, at, both_ways, late))
     loaded = load(model, device=device, precision=precision)
