@@ -1,7 +1,7 @@
 """Following objects from a frame in the middle: backwards to the start first, then forwards to the end.
 
-The source is read in pieces from the back, then once from the front. Of the backward pass run lengths are kept in memory,
-and soft maps, where they are asked for, compressed in a temporary file.
+The source is read in pieces from the back, then once from the front. Of the backward pass run lengths are kept, and
+soft maps, where they are wanted, compressed in a temporary file.
 """
 
 from __future__ import annotations
