@@ -171,9 +171,11 @@ class Trainable(Generic[Options]):
         mode: puts it in train mode, but for what stays in eval mode; called before every step.
         step: a batch of clips through the network, compared with its labels. The network may be wrapped for several
             processes; the batch is a `data.clips.ClipBatch`; the type is that of autocast, None for float32.
+        at: the options as they are at a step, counted from 0, where some change while training.
     """
 
     options: type[Options]
     begin: Callable[[nn.Module, Options], None]
     mode: Callable[[nn.Module, Options], None]
     step: Callable[[nn.Module, Any, Options, torch.dtype | None], StepResult]
+    at: Callable[[Options, int], Options] = lambda options, step: options

@@ -21,6 +21,10 @@ def _session(network: nn.Module, info: VideoInfo, options: EmbeddingOptions, dev
     return EmbeddingSession(network, info, options, device)
 
 
+def _categories(network: nn.Module, options: EmbeddingOptions) -> tuple[str, ...]:
+    return network.categories if isinstance(network, StemSeg) else ()
+
+
 def _published(network: str) -> PublishedNetwork:
     if network not in NETWORKS:
         raise WeightsError(f"stem-seg has no published network {network!r}; known are {', '.join(NETWORKS)}")
@@ -41,4 +45,5 @@ SYSTEM = System(
     tidy=published.turned_around,
     published=_published,
     encoder_weights=published.encoder_weights,
+    categories=_categories,
 )
