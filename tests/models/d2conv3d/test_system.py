@@ -20,7 +20,7 @@ from rotoscope.models.d2conv3d.session import D2Session
 from rotoscope.models.d2conv3d.training import TrainingOptions, training_step
 from rotoscope.ops.deform_layers import D2CONV3D, DeformableConv3d, Deformation
 from rotoscope.ops.lovasz import lovasz_hinge
-from rotoscope.training.short_sides import replace_in
+from rotoscope.training.doubtful_gradients import replace_in
 from rotoscope.types import Frame, VideoInfo
 from tests import golden
 
