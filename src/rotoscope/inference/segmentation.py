@@ -139,7 +139,7 @@ class Segmentation:
         """Draw a contact sheet PNG; arguments and errors as `overlay`."""
         from rotoscope.inference.sinks import SheetSink
 
-        return self._replay(source, SheetSink(Path(path), self.video), Path(path))
+        return self._replay(source, SheetSink(Path(path), self.video, bool(self.categories)), Path(path))
 
     def timeline(self, path: str | Path) -> Path:
         """Draw when each track is seen, and how large, as a PNG file.
