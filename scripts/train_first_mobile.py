@@ -3,7 +3,8 @@
     python scripts/train_first_mobile.py --data DATA --start deeplabv3_mobilenetv2_voc.npz --out runs/first --steps 4000
 
 DATA holds `train.txt`, `JPEGImages/<sequence>` and `Annotations/<sequence>`. The weights' moving average is written to
-`<out>/mobile.pt` every five minutes and at the end, a line of JSON to `<out>/log.jsonl` every 50 steps.
+`<out>/mobile.pt` every five minutes and at the end, and to `<out>/mobile.safetensors` for `rotoscope train`; a line of
+JSON goes to `<out>/log.jsonl` every 50 steps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rotoscope.data.clips import Augmentation, ClipBatch, paper_indices
+from rotoscope.inference.checkpoint import Card, save_weights
 from rotoscope.models.three_dc_seg.losses import LossOptions
 from rotoscope.models.three_dc_seg.network import ThreeDCSeg, mobile
 from rotoscope.models.three_dc_seg.training import training_step
@@ -111,6 +113,8 @@ def main() -> None:
         print(line, flush=True)
         if time.monotonic() - saved > 300 or progress.step == progress.steps:
             torch.save(average.network.state_dict(), arguments.out / "mobile.pt")
+            card = Card("3dc-seg-mobile", "3dc-seg", "mobile", licence="Apache-2.0")
+            save_weights(arguments.out / "mobile.safetensors", average.network.state_dict(), card)
             saved = time.monotonic()
 
     clips = batches(videos, tuple(arguments.size), arguments.clip, arguments.batch, arguments.seed)

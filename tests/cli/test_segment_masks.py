@@ -1,12 +1,15 @@
 """`rotoscope segment --masks`: objects that are given, followed through one video or many; and what cannot be meant."""
 
+import errno
+import io
 import json
+import tempfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rotoscope.inference import loading
+from rotoscope.inference import both_ways, loading
 from rotoscope.masks.label_map import read_label_png, write_label_png
 from rotoscope.masks.png import voc_palette
 from rotoscope.video import open_video
@@ -169,7 +172,11 @@ def bad_masks(folder):
     (folder / "none").mkdir()
     given(folder / "elsewhere" / "mask.png", first)
     given(folder / "nothing" / "00000.png", first * 0)
+    for suffix, content in (("png", first), ("bmp", labels(images()[0], 2, 1))):
+        (folder / "double").mkdir(exist_ok=True)
+        Image.fromarray(content).save(folder / "double" / f"00000.{suffix}")
     return {
+        "double": ("00000.bmp and 00000.png are both masks of one frame",),
         "large.png": ("65x48", "64x48"),
         "empty.png": ("no object",),
         "photo.png": ("none of the DAVIS palette",),
@@ -204,7 +211,6 @@ def test_what_masks_mean_nothing_for(run, tmp_path, monkeypatch):
     refused(run("segment", source, "--at", 3), "--at means nothing without --masks")
     refused(run("segment", source, "--both-ways"), "--both-ways means nothing")
     refused(run("segment", source, "--masks", path, "--at", -1), "frame -1")
-    refused(run("segment", source, "--masks", path, "--both-ways", "--soft"), "--both-ways")
     monkeypatch.setattr(loading, "load", lambda *_, **__: bright.model())
     refused(run("segment", source, "--masks", path, "-o", tmp_path / "out"), "takes no masks")
     assert not (tmp_path / "out").exists()
@@ -231,6 +237,40 @@ def test_both_ways_reads_little_at_once_and_joins_later_objects():
     assert sorted(forward.tracks[0].masks) == list(range(25, 40))
 
 
+def test_both_ways_with_every_kind_of_output(run, tmp_path):
+    """What goes before the first mask has soft maps, cut-outs and an overlay as what comes after."""
+    source, path = clip(tmp_path), given(tmp_path / "first.png", labels(images()[3]))
+    out, cut = tmp_path / "out", tmp_path / "cut"
+    arguments = ["segment", source, "--masks", path, "--at", 3, "--both-ways", "-o", out, "--soft", "--cutout", cut]
+    assert run(*arguments)[0] == 0
+    check(out / "a", [labels(image) for image in images()])
+    for index, image in enumerate(images()):
+        soft = np.asarray(Image.open(out / "a.soft" / f"{index:05d}.png"))
+        assert np.array_equal(soft > 127, labels(image) > 0), index
+        alpha = np.asarray(Image.open(cut / f"{index:05d}.png"))[..., 3]
+        assert np.array_equal(alpha, soft), index
+    assert open_video(out / "a.overlay.mp4").count().frames == COUNT
+    assert (out / "a.sheet.png").is_file()
+    mirrored = tmp_path / "mirrored"  # the same clip played backwards, from the same frame
+    encode(tmp_path / "b.mkv", images()[::-1], **FFV1)
+    assert run(*["segment", tmp_path / "b.mkv", "--masks", path, "--at", 1, "-o", mirrored, "--soft"])[0] == 0
+    for index in range(3):
+        one, other = out / "a.soft" / f"{index:05d}.png", mirrored / "b.soft" / f"{4 - index:05d}.png"
+        assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
+
+
+def test_both_ways_says_where_soft_maps_find_no_room(run, tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(both_ways.tempfile, "TemporaryFile", Full)
+    arguments = ["--masks", given(tmp_path / "first.png", labels(images()[3])), "--at", 3, "--both-ways", "--soft"]
+    result = run("segment", clip(tmp_path), *arguments, "-o", tmp_path / "out")
+    refused(result, tempfile.gettempdir())
+    assert not (tmp_path / "out" / "a.done.json").exists()
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_objects_that_only_later_masks_have(run, tmp_path, late):
     source = frames(tmp_path / "JPEGImages" / "walk")
@@ -244,3 +284,55 @@ def test_objects_that_only_later_masks_have(run, tmp_path, late):
     assert found[3] == ([0, 2, 4] if late else [0, 1])
     assert 4 in found[4] if late else found[4] == [0, 1]
     refused(run("segment", source, *arguments, "--at", 1, *["--late"] * late), "marks an object for frame 1")
+
+
+@pytest.mark.parametrize("count", [300, 1100])
+def test_more_objects_than_a_palette_has(run, tmp_path, count):
+    image = picture()
+    content = np.zeros(colours.SIZE, np.uint16)
+    content.flat[:count] = np.arange(1, count + 1)
+    encode(tmp_path / "a.mkv", [image] * 2, **FFV1)
+    path, out = given(tmp_path / "many.png", content), tmp_path / "out"
+    arguments = ["segment", tmp_path / "a.mkv", "--masks", path, "-o", out]
+    assert run(*arguments)[0] == 0
+    assert np.array_equal(read_label_png(out / "a" / "00000.png"), content)
+    assert (out / "a.overlay.mp4").stat().st_size > 0
+    result = run(*arguments, "--format", "mots", "--no-pictures")
+    if count < 1000:
+        assert result[0] == 0
+        numbers = {int(line.split()[1]) for line in (out / "a.txt").read_text().splitlines() if line.startswith("0 ")}
+        assert len(numbers) == count
+    else:
+        refused(result, "1000")
+        assert not (out / "a.txt").exists()
+
+
+@pytest.mark.parametrize("format", ["davis", "ytvis", "mots"])
+def test_an_object_that_vanishes_for_good(run, tmp_path, format):
+    pictures = [images()[0], *[picture((GREEN, 30, 40 - 3 * i, 14)) for i in range(1, COUNT)]]
+    encode(tmp_path / "a.mkv", pictures, **FFV1)
+    path, out = given(tmp_path / "first.png", labels(images()[0])), tmp_path / "out"
+    assert run("segment", tmp_path / "a.mkv", "--masks", path, "-o", out, "--format", format)[0] == 0
+    if format == "davis":
+        check(out / "a", [labels(images()[0]), *[labels(image) for image in pictures[1:]]])
+    elif format == "ytvis":
+        held = [
+            [index for index, mask in enumerate(track["segmentations"]) if mask]
+            for track in json.loads((out / "a.json").read_text())
+        ]
+        assert held == [[0], list(range(COUNT))]
+    else:
+        lines = [line.split()[:2] for line in (out / "a.txt").read_text().splitlines()]
+        assert len(lines) == COUNT + 1
+        assert len({number for _, number in lines}) == 2
+
+
+def test_a_later_mask_that_disagrees(run, tmp_path):
+    """The first mask of an object counts: with --late a later file only brings objects that are new."""
+    source = frames(tmp_path / "JPEGImages" / "walk")
+    given(tmp_path / "masks" / "00000.png", labels(images()[0]))
+    given(tmp_path / "masks" / "00002.png", labels(images()[2], 2, 1))
+    for more in ([], ["--late"]):
+        arguments = ["--masks", tmp_path / "masks", "-o", tmp_path / "out", "--no-pictures", *more]
+        assert run("segment", source, *arguments)[0] == 0
+        check(tmp_path / "out" / "walk", [labels(image) for image in images()])

@@ -100,6 +100,35 @@ def test_proposals_of_another_video(run, tmp_path, detector):
     refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "no cache of proposals")
 
 
+def test_proposals_of_another_size_or_length(run, tmp_path, detector):
+    source = clip(tmp_path / "a.mkv")
+    run("propose", clip(tmp_path / "short" / "a.mkv", images()[:3]), "--detector", "m.pth", "-o", tmp_path / "p")
+    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "a.npz", "3 frames")
+    large = [np.pad(image, ((0, 16), (0, 0), (0, 0))) for image in images()]
+    run("propose", clip(tmp_path / "large" / "a.mkv", large), "--detector", "m.pth", "-o", tmp_path / "p")
+    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "a.npz", "64x64", "64x48")
+    assert not (tmp_path / "out" / "a.done.json").exists()
+
+
+def test_an_object_that_vanishes_for_good(run, tmp_path, detector):
+    pictures = [images()[0], *[picture((GREEN, 30, 40 - 3 * i, 14)) for i in range(1, COUNT)]]
+    source = clip(tmp_path / "a.mkv", pictures)
+    for more in ((), ("--detector", "m.pth")):
+        assert segment(run, source, tmp_path, *more)[0] == 0
+        found = [np.unique(labels).tolist() for labels in truth(tmp_path)]
+        assert found == [[0, 1, 2], *[[0, 2]] * (COUNT - 1)]
+
+
+def test_more_than_255_objects(run, tmp_path, detector):
+    content = np.zeros((48, 64), np.uint16)
+    content.flat[:300] = np.arange(1, 301)
+    source = clip(tmp_path / "a.mkv", images()[:1])
+    write_label_png(tmp_path / "many.png", content)
+    arguments = ["--masks", tmp_path / "many.png", "-o", tmp_path / "out", "--detector", "m.pth"]
+    assert run("segment", source, *arguments)[0] == 0
+    assert np.array_equal(read_label_png(tmp_path / "out" / "a" / "00000.png"), content)
+
+
 def test_options_by_name(run, tmp_path):
     source = clip(tmp_path / "a.mkv")
     assert (

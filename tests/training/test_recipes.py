@@ -27,10 +27,12 @@ TRIED += (
     "d2conv3d-mobile/dconv",
     "d2conv3d-mobile/mdconv",
     "stm/videos",
+    "stm-mobile/polish",
     "visolo/coco",
     "visolo/youtube-vis-2019",
     "visolo/mobile",
     "dmn-aoa/videos",
+    "dmn-aoa/mobile",
 )
 # STEm-Seg has a network for each task, encoder and kind of kernel; each of these is tried once.
 TRIED += ("stem-seg/davis-2", "stem-seg/youtube-vis-d2conv3d", "stem-seg/kitti-mots-dcnv2", "stem-seg/ovis-dcnv1")

@@ -47,6 +47,20 @@ def test_a_stopped_and_resumed_training_ends_bit_equal(tmp_path):
     assert (tmp_path / "resumed" / "last.safetensors").is_file()
 
 
+def test_options_that_change_while_training_are_those_of_the_step(tmp_path):
+    group, seen = Group(0, 1, torch.device("cpu")), []
+    trainer = build(RECIPE, sources.mixture(RECIPE), tmp_path, group, Hooks(), False)
+    own = trainer._trainable
+
+    def step(network, batch, options, amp):
+        seen.append(options.overlap)
+        return own.step(network, batch, replace(options, overlap=0.0), amp)
+
+    trainer._trainable = replace(own, step=step, at=lambda options, number: replace(options, overlap=float(number)))
+    assert trainer.run()
+    assert seen == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
 def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
     _, straight = trained(tmp_path / "straight")
 

@@ -97,8 +97,6 @@ def segment(
     share_arenas()
     if not sources:
         raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
-    if both_ways and (soft or cutout is not None):
-        raise OptionError("--soft and --cutout need one pass over the video; leave them out with --both-ways")
     outputs = Outputs(output, tuple(dict.fromkeys(format)) or ("davis",), overlay, sheet, cutout, soft, pictures)
     given_masks = _given(masks, at, both_ways, late)
     jobs = plan(sources, outputs, given_masks)

@@ -1,4 +1,4 @@
-"""Annotated clips on disk, as both DAVIS and YouTube-VIS have them: the scorers and readers of either take them."""
+"""Annotated clips on disk, as DAVIS and YouTube-VIS have them, so that scorers and readers of either take them."""
 
 from __future__ import annotations
 

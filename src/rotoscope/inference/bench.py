@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rotoscope.errors import OptionError
 from rotoscope.inference.checkpoint import Card
-from rotoscope.inference.loading import load, on_meta, parameters_of
+from rotoscope.inference.loading import load, on_meta, options_of, parameters_of
 from rotoscope.inference.model import Model
 from rotoscope.inference.prepare import Precision, choose_device, choose_precision, prepare
 from rotoscope.models import SYSTEM_NAMES, system
@@ -101,8 +101,9 @@ def _open(name: str, device: str, precision: Precision) -> Model:
         raise OptionError(f"{system_name} has no network {network!r}; it has {', '.join(chosen.networks)}")
     target = choose_device(device)
     dtype = choose_precision(precision, target, False)
-    card = Card(name, system_name, network, source="random weights")
-    return Model(card, chosen, prepare(chosen.networks[network](), target, dtype), chosen.options(), target, dtype)
+    card = Card(name, system_name, network, options=chosen.published_options.get(network, {}), source="random weights")
+    options = options_of(chosen.options, card)
+    return Model(card, chosen, prepare(chosen.networks[network](), target, dtype), options, target, dtype)
 
 
 def _one_at_a_time(model: Model) -> Model:

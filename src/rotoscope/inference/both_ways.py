@@ -1,13 +1,23 @@
 """Following objects from a frame in the middle: backwards to the start first, then forwards to the end.
 
-The source is read in pieces from the back, then once from the front. Of the backward pass only run lengths are kept.
+The source is read in pieces from the back, then once from the front. Of the backward pass run lengths are kept, and
+soft maps, where they are wanted, compressed in a temporary file.
 """
 
 from __future__ import annotations
 
+import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
 
 from rotoscope.errors import OptionError
+from rotoscope.files import explained
 from rotoscope.inference.pipeline import Prompts, answered
 from rotoscope.types import Declaration, Frame, FrameResult, Prompt, Session
 from rotoscope.video import Video
@@ -31,33 +41,72 @@ def answered_both_ways(
     Raises:
         VideoError: the video has no frame, or a prompt lies behind its end.
         OptionError: the system cannot be used so.
+        OutputError: there is no room for the soft maps of the backward pass.
     """
     if declaration.look_ahead != 0 or declaration.prompts == "none" or not prompts:
         raise OptionError("only a system that follows given objects frame by frame can go both ways")
     start = min(prompt.frame_index for prompt in prompts)
-    earlier = _backwards(open_session, video, start, prompts)
-    with open_session() as session:
-        for frame, result in answered(session, video, declaration, prompts):
-            yield frame, earlier.pop(frame.index, result)
+    with _Earlier() as earlier:
+        _go_back(open_session, video, start, prompts, earlier)
+        with open_session() as session:
+            for frame, result in answered(session, video, declaration, prompts):
+                yield frame, earlier.take(frame.index) or result
 
 
-def _backwards(
-    open_session: Callable[[], Session], video: Video, start: int, prompts: Sequence[Prompt]
-) -> dict[int, FrameResult]:
-    """Results of the frames before `start`, by index."""
-    results: dict[int, FrameResult] = {}
+class _Earlier:
+    """Results of the frames before the first prompt, until they are taken."""
+
+    def __init__(self) -> None:
+        self._results: dict[int, FrameResult] = {}
+        self._places: dict[int, tuple[int, int]] = {}  # of soft maps in the file: where, how many bytes
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115, closed with this
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def keep(self, result: FrameResult) -> None:
+        """Keep one for later.
+
+        Raises:
+            OutputError: there is no room for its soft map.
+        """
+        self._results[result.index] = replace(result, soft=None)
+        if result.soft is not None:
+            packed = zlib.compress(result.soft.tobytes(), 1)
+            try:
+                self._places[result.index] = self._file.tell(), self._file.write(packed)
+            except OSError as error:
+                raise explained(error, Path(tempfile.gettempdir())) from error
+
+    def take(self, index: int) -> FrameResult | None:
+        """The result of a frame, once; None where nothing was kept."""
+        result = self._results.pop(index, None)
+        if result is None or index not in self._places:
+            return result
+        start, length = self._places.pop(index)
+        self._file.seek(start)
+        soft = np.frombuffer(zlib.decompress(self._file.read(length)), np.uint8)
+        return replace(result, soft=soft.reshape(result.size))
+
+
+def _go_back(
+    open_session: Callable[[], Session], video: Video, start: int, prompts: Sequence[Prompt], earlier: _Earlier
+) -> None:
+    """Answer the frames before `start`."""
     if start == 0:
-        return results
+        return
     first = Prompts(prompts).take(start)
     with open_session() as session:
         for frame in reversed_frames(video, start + 1):
             for result in session.step(frame, first if frame.index == start else None):
-                if result.soft is not None:
-                    raise OptionError("soft maps cannot be had both ways; leave out --soft and --cutout")
-                results[result.index] = result
+                if result.index != start:
+                    earlier.keep(result)
         session.finish()
-    results.pop(start, None)
-    return results
 
 
 def reversed_frames(video: Video, stop: int) -> Iterator[Frame]:

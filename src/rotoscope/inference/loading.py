@@ -123,7 +123,10 @@ def convert(path: Path, system_name: str) -> tuple[dict[str, Tensor], Card, Load
                 return weights, Card(path.stem, system_name, network, kind="encoder", source=source), None
         module = from_published(system_name, flat_state(content), strict=True)
     report = report_of(module)
-    card = Card(path.stem, system_name, report.network, source=source, licence="that of the authors' file")
+    options = dict(chosen.published_options.get(report.network, {}))
+    card = Card(
+        path.stem, system_name, report.network, options=options, source=source, licence="that of the authors' file"
+    )
     return module.state_dict(), card, report
 
 
@@ -181,7 +184,9 @@ def _from_authors(path: Path, system_name: str | None) -> tuple[nn.Module, Card]
         )
     with naming(path):
         module = from_published(names[0], state, strict=True)
-    return module, Card(path.stem, names[0], report_of(module).network, source=str(path))
+    network = report_of(module).network
+    options = dict(system(names[0]).published_options.get(network, {}))
+    return module, Card(path.stem, names[0], network, options=options, source=str(path))
 
 
 def _belongs(name: str, state: Mapping[str, Tensor]) -> bool:

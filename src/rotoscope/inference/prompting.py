@@ -87,6 +87,7 @@ def read_prompts(given: GivenMasks, video: Video) -> list[Prompt]:
     files = [path for path in list_pictures(given.path) if path.suffix.lower() in _SUFFIXES]
     if not files:
         raise MaskError(f"the folder {given.path} holds no masks; expected PNG files named as the frames of the video")
+    _refuse_doubles(files)
     prompts: list[Prompt] = []
     for path in files:
         index = _index(path, names, video)
@@ -128,6 +129,15 @@ def _index(path: Path, names: dict[str, int] | None, video: Video) -> int:
     raise MaskError(
         f"{path} belongs to no frame of {video.source}; name masks as the frames, or name one file and --at"
     )
+
+
+def _refuse_doubles(files: list[Path]) -> None:
+    """Two files of one frame may disagree; none of them is meant more than the other."""
+    known: dict[str, Path] = {}
+    for path in files:
+        before = known.setdefault(path.stem, path)
+        if before is not path:
+            raise MaskError(f"{before} and {path.name} are both masks of one frame; leave one of them out")
 
 
 def _objects(path: Path, size: tuple[int, int]) -> dict[int, NDArray[np.bool_]]:

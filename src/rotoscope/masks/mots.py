@@ -55,7 +55,10 @@ def write_mots(path: Path, tracks: Sequence[Track], classes: Mapping[str, int] =
         for index, mask in track.masks.items():
             others = frames.setdefault(index, {})
             if number in others:
-                raise MaskError(f"two tracks get the id {number} on frame {index}; give every track an id of its own")
+                raise MaskError(
+                    f"two tracks get the id {number} on frame {index}, since MOTS text makes ids below 1000 "
+                    f"class * 1000 + id; give every track an id of its own, or choose another format"
+                )
             others[number] = category, ObjectMask(number, mask, track.score)
     lines = []
     for index in sorted(frames):

@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "dmn-aoa", "visolo")
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "dmn-aoa", "visolo", "stem-seg")
 
 
 def system(name: str) -> System[Any]:

@@ -107,7 +107,6 @@ class System(Generic[Options]):
         task: what it does.
         networks: our names to builders; weights are random until loaded.
         options: the frozen dataclass of inference options; every field has a default.
-        published_options: options that the authors' results were made with, by network name; {} takes the defaults.
         declare: what the system says of itself under given options.
         session: opens one video.
         identify: which network an authors' state dict belongs to; None when it is not this system's.
@@ -118,6 +117,8 @@ class System(Generic[Options]):
         analyses: what can be looked at, by the name that users give.
         categories: names that a network under some options gives objects, in the order of their numbers from 1; None
             where the system names nothing.
+        published_options: options that the authors' results were made with where they are not the defaults, by network;
+            cards of converted files carry them.
     """
 
     name: str
@@ -134,6 +135,7 @@ class System(Generic[Options]):
     encoder_weights: Callable[[Mapping[str, Any]], tuple[str, dict[str, Tensor]] | None] | None = None
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
     categories: Callable[[nn.Module, Options], tuple[str, ...]] | None = None
+    published_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build(self, network: str) -> nn.Module:
         """Build a network with random weights.
@@ -169,9 +171,11 @@ class Trainable(Generic[Options]):
         mode: puts it in train mode, but for what stays in eval mode; called before every step.
         step: a batch of clips through the network, compared with its labels. The network may be wrapped for several
             processes; the batch is a `data.clips.ClipBatch`; the type is that of autocast, None for float32.
+        at: the options as they are at a step, counted from 0, where some change while training.
     """
 
     options: type[Options]
     begin: Callable[[nn.Module, Options], None]
     mode: Callable[[nn.Module, Options], None]
     step: Callable[[nn.Module, Any, Options, torch.dtype | None], StepResult]
+    at: Callable[[Options, int], Options] = lambda options, step: options

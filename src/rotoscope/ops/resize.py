@@ -24,27 +24,34 @@ class SizeRule:
         short_edge: length of the shorter side; the other keeps the aspect ratio, rounded half to even. A frame longer
             than `LONGEST` to one gets the area of one that is just so long, or a strip of pixels would fill the memory.
         exact: (height, width), whatever the aspect ratio.
-        Both None: frames keep their size.
+        longest: bound of the longer side, with `short_edge`; the frame gets smaller where it would be exceeded.
+        None of them: frames keep their size.
     """
 
     short_edge: int | None = None
     exact: tuple[int, int] | None = None
+    longest: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "480" (short edge), "480x854" (height x width) or "unchanged".
+        """Read "480" (short edge), "480/854" (short edge, bound of the long one), "480x854" (height x width) or
+        "unchanged".
 
         Raises:
             OptionError: anything else, or a size outside 8..8192.
         """
         if text == "unchanged":
             return cls()
-        match = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text) if isinstance(text, str) else None
+        match = re.fullmatch(r"([0-9]{1,6})(?:([x/])([0-9]{1,6}))?", text) if isinstance(text, str) else None
         if match is None:
             raise OptionError(f'size {text!r} is not understood; give "480", "480x854" (height x width) or "unchanged"')
-        numbers = [int(number) for number in match.groups() if number is not None]
+        numbers = [int(number) for number in match.group(1, 3) if number is not None]
         if not all(8 <= number <= 8192 for number in numbers):
             raise OptionError(f"size {text!r} lies outside 8..8192 pixels")
+        if match[2] == "/":
+            if numbers[1] < numbers[0]:
+                raise OptionError(f"size {text!r} bounds the long side below the short one; write the smaller first")
+            return cls(short_edge=numbers[0], longest=numbers[1])
         return cls(short_edge=numbers[0]) if len(numbers) == 1 else cls(exact=(numbers[0], numbers[1]))
 
     def of(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -54,7 +61,9 @@ class SizeRule:
         if self.short_edge is None:
             return size
         scale = self.short_edge / min(size)
-        if max(size) > LONGEST * min(size):
+        if self.longest is not None:
+            scale = min(scale, self.longest / max(size))
+        elif max(size) > LONGEST * min(size):
             scale = self.short_edge * math.sqrt(LONGEST / (size[0] * size[1]))
         height, width = (max(1, round(side * scale)) for side in size)  # round() is half to even
         return height, width

@@ -192,7 +192,8 @@ class Trainer:
         amp = torch.bfloat16 if self.recipe.run.precision == "bf16" else None
         alone = last or not isinstance(self._wrapped, DistributedDataParallel)
         with nullcontext() if alone else self._wrapped.no_sync():  # type: ignore[operator]
-            result = self._trainable.step(self._wrapped, batch, self._options, amp)
+            options = self._trainable.at(self._options, self.step)
+            result = self._trainable.step(self._wrapped, batch, options, amp)
             torch.autograd.backward(result.loss / self.recipe.run.accumulate)
         return float(result.loss.detach()), float(result.score)
 

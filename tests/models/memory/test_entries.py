@@ -53,6 +53,23 @@ def test_the_published_schedule():
     assert held(memory) == [0, 5, 10, 12]
 
 
+@pytest.mark.parametrize(
+    ("remember", "wanted"),
+    [("every", [0, 3, 5, 6, 7]), ("both", [0, 5, 7]), ("first", [0, 5]), ("previous", [7])],
+)
+def test_the_schedules_of_the_ablation(remember, wanted):
+    memory = ObjectMemory(24, 3, remember=remember)
+    for number in range(8):
+        if memory.wants(number == 5):
+            put(memory, number, number == 5)
+        else:
+            memory.pass_over()
+    assert held(memory) == wanted
+    assert sorted(memory.numbers) == wanted
+    if remember == "previous":
+        assert memory.frames == 1
+
+
 def test_nothing_is_copied_once_there_is_room():
     memory = ObjectMemory(4, 1)
     for number in range(4):

@@ -208,7 +208,16 @@ def test_a_finished_session_takes_no_frame():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"memory_limit": 1}, {"memory_every": 0}, {"best": -1}, {"together": 0}, {"size": "big"}, {"best": 1.5}]
+    "wrong",
+    [
+        {"memory_limit": 1},
+        {"memory_every": 0},
+        {"best": -1},
+        {"together": 0},
+        {"size": "big"},
+        {"best": 1.5},
+        {"remember": "all"},
+    ],
 )
 def test_options_out_of_range(wrong):
     with pytest.raises(OptionError):
@@ -270,6 +279,41 @@ def test_bounded_memory_gives_what_unbounded_gives_until_it_is_full():
     # Frame 7 is segmented with 0, 2, 4 and 6 in memory, so four places are enough until then.
     assert all(np.array_equal(a, b) for a, b in zip(four, many, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(soft(2), many, strict=True))
+
+
+def test_the_schedules_of_the_ablation():
+    images = moving(9, RED)
+    calls, held, declared = {}, {}, {}
+    for remember in ("every", "both", "first", "previous"):
+        chosen = model(remember=remember, memory_every=2)
+        results, held[remember] = run(chosen, images, [prompt(0, images[0], _1=RED)])
+        assert np.array_equal(mask(results[8], 1), mask_of(images[8], RED))
+        calls[remember] = chosen.network.calls["memorise"]
+        declared[remember] = chosen.declaration.frames_held
+    assert held == {"every": 5, "both": 2, "first": 1, "previous": 1}
+    assert calls == {"every": 8, "both": 8, "first": 1, "previous": 8}
+    assert declared == {"every": 25, "both": 25, "first": 25, "previous": 2}
+
+
+def test_first_and_previous_is_a_memory_of_two_frames():
+    generator = np.random.default_rng(1)
+    images = [generator.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(5)]
+    given = np.zeros((32, 32), bool)
+    given[4:20, 4:20] = True
+
+    def soft(**options):
+        with small_session((32, 32), size="unchanged", soft=True, **options) as session:
+            return [
+                session.step(Frame(i, 0.0, image), Prompt(0, {1: given}) if i == 0 else None)[0].soft
+                for i, image in enumerate(images)
+            ]
+
+    both, two = soft(remember="both"), soft(memory_limit=2, memory_every=100)
+    assert all(np.array_equal(a, b) for a, b in zip(both, two, strict=True))
+    for other in ("first", "previous"):
+        found = soft(remember=other)
+        assert np.array_equal(found[1], both[1])
+        assert not np.array_equal(found[2], both[2])
 
 
 def test_prompts_of_one_frame_are_joined():

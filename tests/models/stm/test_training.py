@@ -60,6 +60,18 @@ def test_the_loss_is_the_mean_over_pixels_and_the_sum_over_frames():
     torch.testing.assert_close(objects_loss(logits, target, LossOptions(0.5)), worst)
 
 
+def test_the_share_of_the_worst_pixels_shrinks_with_the_steps():
+    options = TrainingOptions(bootstrap=0.15, bootstrap_steps=(20, 70))
+    shares = {step: TRAINABLE.at(options, step).bootstrap for step in (0, 20, 45, 69, 70, 10_000)}
+    wanted = {0: 1.0, 20: 1.0, 45: 0.575, 69: 0.167, 70: 0.15, 10_000: 0.15}
+    assert shares == pytest.approx(wanted)
+    assert TRAINABLE.at(TrainingOptions(bootstrap=0.4), 0).bootstrap == pytest.approx(0.4)
+    steep = TrainingOptions(bootstrap=0.4, bootstrap_steps=(5, 5))
+    assert [TRAINABLE.at(steep, step).bootstrap for step in (4, 5)] == pytest.approx([1.0, 0.4])
+    found = TRAINABLE.at(steep, 9)
+    assert (found.objects, found.batch_norm) == (steep.objects, steep.batch_norm)
+
+
 def test_iou():
     target = torch.tensor([[[[0, 1, 1, 2]]]])
     logits = torch.nn.functional.one_hot(torch.tensor([[[[0, 1, 0, 2]]]]), 4).permute(0, 1, 4, 2, 3).float()
@@ -131,7 +143,14 @@ def test_it_learns_a_clip():
 
 
 def test_values_out_of_range_and_single_frames_are_refused():
-    for wrong in ({"objects": 0}, {"least_pixels": -1}, {"batch_norm": "some"}, {"bootstrap": 0.0}, {"bootstrap": 1.1}):
+    for wrong in (
+        {"objects": 0},
+        {"least_pixels": -1},
+        {"batch_norm": "some"},
+        {"bootstrap": 0.0},
+        {"bootstrap": 1.1},
+        {"bootstrap_steps": (5, 4)},
+    ):
         with pytest.raises(OptionError):
             TrainingOptions(**wrong)
     with pytest.raises(OptionError, match="2 frames or more"):

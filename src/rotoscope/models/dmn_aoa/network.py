@@ -11,7 +11,7 @@ alignment both ways and the start of the solver are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -213,10 +213,13 @@ class DMNAOA(SpaceTimeMemory):
         tokens: width of a token.
 
     Attributes:
+        start: the network of STM whose weights it can begin with, as system/network.
+        looks: how many channels of a key and of a value, the first ones, tell what something looks like.
         detector: what proposes objects with the choice "built-in", set by whoever has its weights; None: nothing. It
             is no part of this network's weights.
     """
 
+    start = "stm/stm"
     detector: Any = None
 
     def __init__(
@@ -229,8 +232,24 @@ class DMNAOA(SpaceTimeMemory):
         tokens: int = 256,
     ) -> None:
         super().__init__(layers, width, key, value, decoder)
+        self.looks = (key, value)
         self.matcher = Matcher(key, value, tokens)
         self.coarse = CoarseInput(decoder)
+
+    def state_from(self, whose: str, state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Weights of STM as weights of this network; what is new keeps what it has.
+
+        Args:
+            whose: system and network of the weights, as "stm/mobile".
+            state: the weights.
+
+        Returns:
+            None where it cannot begin with these.
+        """
+        if whose != self.start:
+            return None
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(("matcher.", "coarse."))}
+        return own | dict(state)
 
     def remember(self, frame: Tensor, masks: Tensor, others: Tensor, rule: MatchRule) -> Entry:
         """Turn a frame and masks into memory, with the objects as seen in their boxes.
@@ -249,7 +268,9 @@ class DMNAOA(SpaceTimeMemory):
         size = frame.shape[-2] // STRIDE, frame.shape[-1] // STRIDE
         boxes, present = tight_boxes(masks > 0.5)
         coarse = block_means(masks, STRIDE)  # (O, h, w)
-        maps = torch.cat([keys, values], dim=2).transpose(1, 2).reshape(len(keys), -1, *size)  # (O, key + value, h, w)
+        key, value = self.looks
+        looks = torch.cat([keys[:, :, :key], values[:, :, :value]], dim=2)  # (O, h * w, key + value)
+        maps = looks.transpose(1, 2).reshape(len(keys), -1, *size)  # (O, key + value, h, w)
         tokens = cells_in_boxes(maps, boxes, rule.cells, STRIDE).flatten(2).transpose(1, 2)
         cells = cells_in_boxes(coarse[:, None], boxes, rule.cells, STRIDE).flatten(1)
         return keys, values, coarse.flatten(1), tokens.to(values.dtype), cells, boxes, present.float()
@@ -362,8 +383,9 @@ class DMNAOA(SpaceTimeMemory):
         matcher = self.matcher
         own = matcher.project(torch.stack([one.tokens for one in templates]), matcher.template_proj)
         height, width = query.value.shape[-2:]
-        key = query.key.T.reshape(-1, height, width)
-        maps = torch.cat([key, query.value[0].to(key.dtype)])  # (key + value, h, w)
+        own_key, own_value = self.looks
+        key = query.key[:, :own_key].T.reshape(-1, height, width)
+        maps = torch.cat([key, query.value[0, :own_value].to(key.dtype)])  # (key + value, h, w)
         tokens = cells_in_boxes(maps, proposals.boxes, rule.cells, STRIDE).flatten(2).transpose(1, 2)
         coarse = block_means(proposals.masks[:, None], STRIDE)
         cells = cells_in_boxes(coarse, proposals.boxes, rule.cells, STRIDE).flatten(1)
@@ -404,6 +426,3 @@ def _largest_of_others(masks: Tensor) -> Tensor:
     largest, places = masks.topk(2, dim=0)
     numbers = torch.arange(len(masks), device=masks.device)[:, None, None]
     return torch.where(places[0] == numbers, largest[1], largest[0])
-
-
-NETWORKS: dict[str, Callable[[], DMNAOA]] = {"dmn-aoa": DMNAOA}

@@ -27,7 +27,7 @@ def declare(options: AlignmentOptions) -> Declaration:
         look_ahead=0,
         prompts="masks",
         memory="the frame before, and for each object keys, values and looks of the first and of some earlier frames",
-        frames_held=options.memory_limit + 1,
+        frames_held=options.most + 1,
     )
 
 

@@ -9,7 +9,8 @@ from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.dmn_aoa import published
 from rotoscope.models.dmn_aoa.looking import ANALYSES
-from rotoscope.models.dmn_aoa.network import DMNAOA, NETWORKS
+from rotoscope.models.dmn_aoa.mobile import MobileDMNAOA
+from rotoscope.models.dmn_aoa.network import DMNAOA
 from rotoscope.models.dmn_aoa.options import AlignmentOptions
 from rotoscope.models.dmn_aoa.proposals import provider
 from rotoscope.models.dmn_aoa.session import MatchingSession, declare
@@ -35,7 +36,7 @@ SYSTEM = System(
     paper="Liang et al., Video Object Segmentation with Dynamic Memory Networks and Adaptive Object Alignment, "
     "ICCV 2021",
     task="propagate",
-    networks=NETWORKS,
+    networks={"dmn-aoa": DMNAOA, "mobile": MobileDMNAOA},
     options=AlignmentOptions,
     declare=declare,
     session=_session,

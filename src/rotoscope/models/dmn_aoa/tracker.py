@@ -74,7 +74,8 @@ class MatchingTracker(Tracker):
         return logits
 
     def _fresh_memory(self) -> ObjectMemory:
-        return ObjectMemory(self.options.memory_limit, self.options.memory_every, self.options.forget == "unused")
+        chosen = self.options
+        return ObjectMemory(chosen.memory_limit, chosen.memory_every, chosen.forget == "unused", chosen.remember)
 
     def _entries(self, pixels: Tensor, masks: Tensor, around: Tensor) -> Iterator[tuple[Tensor, ...]]:
         return zip(*self.network.remember(pixels, masks, around, self.options.rule), strict=True)

@@ -25,7 +25,7 @@ from rotoscope.models.dmn_aoa.losses import coarse_loss, match_loss
 from rotoscope.models.dmn_aoa.network import MatchRule, Proposals
 from rotoscope.models.dmn_aoa.options import Motion, check_choices
 from rotoscope.models.memory.losses import objects_iou, objects_loss
-from rotoscope.models.memory.training import TrainingOptions, begin, chosen_labels, mode
+from rotoscope.models.memory.training import TrainingOptions, at, begin, chosen_labels, mode
 from rotoscope.ops.resize import padding_to
 
 _ENCODERS = ("memory_encoder", "query_encoder")
@@ -164,4 +164,4 @@ def _begin(network: nn.Module, options: AlignmentTraining) -> None:
             network.get_submodule(name).requires_grad_(False)
 
 
-TRAINABLE = Trainable(options=AlignmentTraining, begin=_begin, mode=mode, step=training_step)
+TRAINABLE = Trainable(options=AlignmentTraining, begin=_begin, mode=mode, step=training_step, at=at)

@@ -6,8 +6,13 @@ first frame always lies in place 0.
 
 from __future__ import annotations
 
+import sys
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+Remember = Literal["every", "both", "first", "previous"]
 
 
 class ObjectMemory:
@@ -16,11 +21,14 @@ class ObjectMemory:
     Args:
         limit: most frames, at least 2.
         every: of the frames put in, the first and every so many-th stay; the latest is there until the next comes.
+        remember: "every": so; "both": the first and the latest; "first": the first alone, and nothing is to be put in
+            after it (see `wants`); "previous": the latest alone.
         by_use: when it is full, the frame that was used least leaves (see `use`), instead of the oldest but the first.
     """
 
-    def __init__(self, limit: int, every: int, by_use: bool = False) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, every: int, by_use: bool = False, remember: Remember = "every") -> None:
+        self.limit = 1 if remember == "previous" else limit
+        self.remember = remember
         self.every = every
         self.by_use = by_use
         self.latest = 0  # the place of the latest frame
@@ -50,7 +58,7 @@ class ObjectMemory:
         Args:
             key: (h * w, key).
             value: (h * w, value).
-            stay: keep it whatever its number, as the frames whose masks were given.
+            stay: keep it whatever its number, as the frames whose masks were given; but for "previous".
             more: what else is to be kept of it, of the same shapes for every frame.
         """
         place = self._place()
@@ -60,13 +68,21 @@ class ObjectMemory:
             part[place].copy_(new)
         if self._used is not None:
             self._used[place] = 0
-        if stay or self._put % self.every == 0:
+        if self._stays(stay):
             self._staying.append(place)
             self._passing = None
         else:
             self._passing = place
         self._numbers[place : place + 1] = [self._put]
         self.latest = place
+        self._put += 1
+
+    def wants(self, given: bool) -> bool:
+        """Whether the next frame is to be put in at all; `given`: its mask was."""
+        return given or self.remember != "first" or self._put == 0
+
+    def pass_over(self) -> None:
+        """Count a frame that is not put in."""
         self._put += 1
 
     def read(self) -> tuple[Tensor, Tensor]:
@@ -84,6 +100,11 @@ class ObjectMemory:
         """Count how much the frames were used: (frames,), in the order of `parts`."""
         if self._used is not None:
             self._used[: len(self)] += amounts
+
+    def _stays(self, asked: bool) -> bool:
+        if self.remember == "previous":
+            return False
+        return asked or self._put % (self.every if self.remember == "every" else sys.maxsize) == 0
 
     def _place(self) -> int:
         """Where the next frame goes: over the one that passes, to a free place, or over one that has to leave."""

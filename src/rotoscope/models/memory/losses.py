@@ -18,13 +18,24 @@ class LossOptions:
     Attributes:
         bootstrap: share of each frame's pixels, those of the largest loss, that count; 1 counts all, as in the paper.
             Later trainings of this network end at 0.15.
+        bootstrap_steps: until the first of these steps all pixels count; then the share shrinks evenly, and is
+            `bootstrap` from the second on. Later trainings: 20,000 and 70,000.
     """
 
     bootstrap: float = 1.0
+    bootstrap_steps: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if not 0 < self.bootstrap <= 1:
             raise OptionError(f"bootstrap is a share above 0 and up to 1, not {self.bootstrap}")
+        if len(self.bootstrap_steps) != 2 or not 0 <= self.bootstrap_steps[0] <= self.bootstrap_steps[1]:
+            raise OptionError(f"bootstrap_steps {list(self.bootstrap_steps)}: expected two steps, the first not later")
+
+    def share_at(self, step: int) -> float:
+        """The share of pixels that counts at a step, from 0."""
+        first, last = self.bootstrap_steps
+        done = 1.0 if step >= last else max(0, step - first) / max(1, last - first)
+        return 1 - done * (1 - self.bootstrap)
 
 
 def objects_loss(logits: Tensor, target: Tensor, options: LossOptions | None = None) -> Tensor:

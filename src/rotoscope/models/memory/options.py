@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from rotoscope.errors import OptionError
+from rotoscope.models.memory.entries import Remember
 from rotoscope.ops.resize import SizeRule
 
 
@@ -14,15 +16,19 @@ class MemoryOptions:
 
     Attributes:
         size: what frames are resized to before the network: "480" short edge, "480x854" height x width, "unchanged".
+        remember: which frames of an object: "every" so many-th, the first and the previous; "both": the first and the
+            previous; "first" or "previous": that one alone. These are the rows of the paper's Table 5. Frames whose
+            masks were given later count as first ones.
         memory_every: of an object's frames, every so many-th stays in memory.
         memory_limit: frames that an object's memory holds at most. When it is full the oldest one but the first is let
-            go. The default is never reached by the sequences of DAVIS; 2 keeps the first and the previous frame.
+            go. The default is never reached by the sequences of DAVIS.
         best: only so many memory positions count for each position, those of the largest affinity; 0: all.
         together: objects that go through the network at once.
         soft: also give each frame's foreground probability.
     """
 
     size: str = "480"
+    remember: Remember = "every"
     memory_every: int = 5
     memory_limit: int = 24
     best: int = 0
@@ -37,4 +43,11 @@ class MemoryOptions:
                 raise OptionError(f"{name} {value!r} is not a whole number")
             if value < bound:
                 raise OptionError(f"{name} {value}: expected {bound} or more")
+        if self.remember not in get_args(Remember):
+            raise OptionError(f"remember {self.remember!r} is not known; choose {', '.join(get_args(Remember))}")
         SizeRule.parse(self.size)
+
+    @property
+    def most(self) -> int:
+        """Frames that an object's memory can come to hold."""
+        return 1 if self.remember == "previous" else self.memory_limit

@@ -36,7 +36,7 @@ def declare(options: MemoryOptions) -> Declaration:
         look_ahead=0,
         prompts="masks",
         memory="the frame before, and for each object keys and values of the first and of some earlier frames",
-        frames_held=options.memory_limit + 1,
+        frames_held=options.most + 1,
     )
 
 

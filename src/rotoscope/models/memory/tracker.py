@@ -146,7 +146,13 @@ class Tracker:
         if before is None:
             return
         others = other_objects(before.masks)
-        places = [place for place, track_id in enumerate(before.ids) if track_id in self._memories]
+        places = []
+        for place, track_id in enumerate(before.ids):
+            memory = self._memories.get(track_id)
+            if memory is not None and memory.wants(track_id in before.given):
+                places.append(place)
+            elif memory is not None:
+                memory.pass_over()
         for batch in self._batches(tuple(places)):
             index = list(batch)
             masks, around = (functional.pad(maps[index], self.padding) for maps in (before.masks, others))
@@ -155,7 +161,8 @@ class Tracker:
                 self._memories[track_id].put(key, value, track_id in before.given, tuple(more))
 
     def _fresh_memory(self) -> ObjectMemory:
-        return ObjectMemory(self.options.memory_limit, self.options.memory_every)
+        chosen = self.options
+        return ObjectMemory(chosen.memory_limit, chosen.memory_every, remember=chosen.remember)
 
     def _entries(self, pixels: Tensor, masks: Tensor, around: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """(1, 3, H, W), (O, H, W) twice -> for each object its key, its value, and what else is kept of the frame."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,9 @@ class TrainingOptions(LossOptions):
             raise OptionError(f"least_pixels {self.least_pixels}: expected 0 or more")
         if self.batch_norm not in ("frozen", "trained"):
             raise OptionError(f"batch_norm {self.batch_norm!r} is not known; choose frozen or trained")
+
+
+Options = TypeVar("Options", bound=TrainingOptions)
 
 
 def chosen_labels(labels: Tensor, options: TrainingOptions) -> tuple[Tensor, list[int]]:
@@ -75,6 +78,11 @@ def _followed(first: Tensor, options: TrainingOptions) -> Tensor:
 
 def _norms(network: nn.Module) -> list[nn.Module]:
     return [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm)]
+
+
+def at(options: Options, step: int) -> Options:
+    """The options as they are at a step: the share of the worst pixels shrinks."""
+    return replace(options, bootstrap=options.share_at(step), bootstrap_steps=(0, 0))
 
 
 def begin(network: nn.Module, options: TrainingOptions) -> None:

@@ -9,17 +9,20 @@ from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.stem_seg import published
 from rotoscope.models.stem_seg.mobile import MobileStemSeg
-from rotoscope.models.stem_seg.network import NETWORKS
-from rotoscope.models.stem_seg.options import EmbeddingOptions
-from rotoscope.types import Declaration, Session, VideoInfo
+from rotoscope.models.stem_seg.network import NETWORKS, TASKS, StemSeg
+from rotoscope.models.stem_seg.options import PUBLISHED, EmbeddingOptions
+from rotoscope.models.stem_seg.session import EmbeddingSession, declare
+from rotoscope.types import VideoInfo
 
 
-def _declare(options: EmbeddingOptions) -> Declaration:
-    return Declaration("instances", None, "none", "features of the frames of one clip", 0)
+def _session(network: nn.Module, info: VideoInfo, options: EmbeddingOptions, device: torch.device) -> EmbeddingSession:
+    if not isinstance(network, StemSeg):
+        raise OptionError(f"stem-seg runs a StemSeg network, not a {type(network).__name__}")
+    return EmbeddingSession(network, info, options, device)
 
 
-def _session(network: nn.Module, info: VideoInfo, options: EmbeddingOptions, device: torch.device) -> Session:
-    raise OptionError("stem-seg cannot be run on videos in this version, only trained; choose another system")
+def _categories(network: nn.Module, options: EmbeddingOptions) -> tuple[str, ...]:
+    return network.categories if isinstance(network, StemSeg) else ()
 
 
 def _published(network: str) -> PublishedNetwork:
@@ -35,10 +38,12 @@ SYSTEM = System(
     task="instances",
     networks={**NETWORKS, "mobile": MobileStemSeg},
     options=EmbeddingOptions,
-    declare=_declare,
+    published_options={name: PUBLISHED[task] for name in NETWORKS for task in TASKS if name.startswith(f"{task}_")},
+    declare=declare,
     session=_session,
     identify=published.identify,
     tidy=published.turned_around,
     published=_published,
     encoder_weights=published.encoder_weights,
+    categories=_categories,
 )

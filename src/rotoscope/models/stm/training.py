@@ -18,7 +18,7 @@ from rotoscope.data.clips import ClipBatch
 from rotoscope.errors import OptionError
 from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.memory.losses import objects_iou, objects_loss
-from rotoscope.models.memory.training import TrainingOptions, begin, chosen_labels, mode
+from rotoscope.models.memory.training import TrainingOptions, at, begin, chosen_labels, mode
 from rotoscope.ops.resize import padding_to
 
 
@@ -52,4 +52,4 @@ def training_step(
     return StepResult(objects_loss(logits, labels[:, 1:], options), objects_iou(logits, labels[:, 1:]))
 
 
-TRAINABLE = Trainable(options=TrainingOptions, begin=begin, mode=mode, step=training_step)
+TRAINABLE = Trainable(options=TrainingOptions, begin=begin, mode=mode, step=training_step, at=at)
