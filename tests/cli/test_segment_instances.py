@@ -133,6 +133,32 @@ def test_results_of_a_stopped_run_are_joined_when_it_goes_on(made, monkeypatch, 
     assert [one.video_id for one in read_results(out / "results.json")] == [1, 1, 3, 3]
 
 
+def test_other_options_of_instances_are_no_finished_run(made, known_model, run, tmp_path):
+    source = made[0] / "JPEGImages" / "0002"
+    common = ("segment", source, "-o", tmp_path / "o", "--no-pictures")
+    assert run(*common)[0] == 0
+    for options, again in (
+        ((), False),
+        (("--most-tracks", "1"), True),
+        (("--most-tracks", "1"), False),
+        (("--most-tracks", "1", "--numbers", made[0] / "instances.json"), False),
+        (("--format", "ytvis"), True),
+    ):
+        code, told, _ = run(*common, "--resume", *options)
+        assert code == 0
+        assert ("0002: finished before" in told) == (not again), options
+        assert len(read_results(tmp_path / "o" / "results.json")) == (1 if "--most-tracks" in options else 2)
+
+
+def test_numbers_mean_nothing_without_categories(made, monkeypatch, run, tmp_path):
+    root, truth = made
+    monkeypatch.setattr(loading, "load", lambda *_, **__: known.model(truth, NAMED, ()))
+    source = root / "JPEGImages" / "0002"
+    code, _, err = run("segment", source, "-o", tmp_path / "o", "--numbers", root / "instances.json")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "known tells no categories apart" in err
+
+
 def test_a_bad_video_is_left_out_of_the_results_of_the_others(made, known_model, run, tmp_path):
     root, _ = made
     (tmp_path / "bad.mp4").write_bytes(b"no video")
