@@ -127,3 +127,50 @@ def test_what_is_wrong_is_said() -> None:
         overlay(image.astype(np.float32), [])  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="RGB"):
         overlay(image[..., 0], [])
+
+
+def plates(drawn: np.ndarray, ids: range) -> dict[int, int]:
+    """Pixels of the pure colour of each id, which only its plate has."""
+    return {number: int((drawn == track_colour(number)).all(axis=2).sum()) for number in ids}
+
+
+def test_names_kept_apart_do_not_cover_one_another() -> None:
+    mask = encode(square(200, 300, 100, 120, 60))
+    objects = [ObjectMask(number, mask, 0.5, "dog") for number in range(1, 7)]
+    alone = {item.track_id: overlay(grey(200, 300), [item], names=True, opacity=0, contour=False) for item in objects}
+    sizes = {number: plates(drawn, range(number, number + 1))[number] for number, drawn in alone.items()}
+    over = overlay(grey(200, 300), objects, names=True, opacity=0, contour=False)
+    apart = overlay(grey(200, 300), objects, names=True, apart=True, opacity=0, contour=False)
+    assert plates(over, range(1, 6)) == dict.fromkeys(range(1, 6), 0)
+    assert plates(apart, range(1, 7)) == sizes
+    assert np.array_equal(
+        overlay(grey(200, 300), objects[:1], names=True, apart=True, opacity=0, contour=False), alone[1]
+    )
+
+
+def test_where_there_is_no_room_names_still_are_drawn() -> None:
+    objects = [ObjectMask(number, encode(square(24, 60, 4, 4, 16)), 0.5, "dog") for number in range(1, 7)]
+    drawn = overlay(grey(24, 60), objects, names=True, apart=True, opacity=0, contour=False)
+    assert plates(drawn, range(6, 7))[6] > 0
+
+
+@pytest.mark.parametrize("number", range(1, 25))
+def test_names_are_legible_on_their_plates(number: int) -> None:
+    """The ratio of luminances that guides for screens ask for of large letters, 3 to 1, for every colour and ground."""
+    for level in (0, 255):
+        item = ObjectMask(number, encode(square(120, 200, 60, 60, 40)), 0.5, "dog")
+        drawn = overlay(grey(120, 200, level), [item], names=True, opacity=0, contour=False)
+        plate = (drawn == track_colour(number)).all(axis=2)
+        rows, columns = np.flatnonzero(plate.any(axis=1)), np.flatnonzero(plate.any(axis=0))
+        inside = drawn[rows[0] + 2 : rows[-1] - 1, columns[0] + 2 : columns[-1] - 1].reshape(-1, 3)
+        light = luminance(inside)
+        own = luminance(track_colour(number)[None])[0]
+        ratios = (np.maximum(light, own) + 0.05) / (np.minimum(light, own) + 0.05)
+        assert ratios.max() > 3
+        assert (ratios > 2.5).mean() > 0.05, "letters and not a pixel"
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    values = colours / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])

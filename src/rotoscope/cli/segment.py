@@ -139,6 +139,8 @@ def _of_instances(model: Model, outputs: Outputs, chosen: bool, most: int | None
         raise OptionError(f"--most-tracks is {most}; expected 1 or more")
     if outputs.soft and not hasattr(model.options, "soft"):
         raise OptionError("--soft writes the probabilities of a foreground, which a model of instances has not")
+    if numbers is not None and not model.categories:
+        raise OptionError(f"{model.name} tells no categories apart, which --numbers would number; leave it out")
     known = None if numbers is None else read_numbers(numbers)
     lost = [] if known is None else sorted(model.categories.keys() - known.of(model.categories))
     if lost:

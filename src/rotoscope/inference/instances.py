@@ -85,7 +85,7 @@ class InstanceSink:
         info: of the video.
         categories: label to number. Tracks with other labels are not written to files that have categories; {} has all
             labels numbered in the order of the alphabet.
-        most: only so many best tracks are kept; None: all. Label maps never have more than 255.
+        most: only so many best tracks are kept; None: all. Label maps never have more than 255; see `labelled`.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class InstanceSink:
         found = self._found
         found.tracks = best(self._collector.tracks(), self._most)
         if "masks" in self._places:
-            replace(found, tracks=labelled(found.tracks)).save(self._places["masks"], "davis")
+            replace(found, tracks=labelled(found.tracks, self._most)).save(self._places["masks"], "davis")
         if "timeline" in self._places:
             found.timeline(self._places["timeline"])
         if found.categories:
@@ -132,10 +132,14 @@ def best(tracks: Sequence[Track], most: int | None) -> list[Track]:
     return sorted(chosen, key=lambda track: track.id)
 
 
-def labelled(tracks: Sequence[Track]) -> list[Track]:
-    """The 255 best tracks under ids that an 8-bit map can hold: their own where all are small enough, else 1, 2, ..."""
-    kept = best(tracks, MOST_LABELS)
-    if all(track.id <= MOST_LABELS for track in kept):
+def labelled(tracks: Sequence[Track], most: int | None = None) -> list[Track]:
+    """The best tracks, `most` or the 255 that a map of 8 bits can hold, for label maps.
+
+    They keep their ids where none is above that number, as scorers want it, and are numbered 1, 2, ... where one is.
+    """
+    limit = min(most or MOST_LABELS, MOST_LABELS)
+    kept = best(tracks, limit)
+    if all(track.id <= limit for track in kept):
         return kept
     return [replace(track, id=number) for number, track in enumerate(kept, start=1)]
 

@@ -144,7 +144,7 @@ def _sinks(places: dict[str, Path], outputs: Outputs, info: VideoInfo, model: Mo
         elif kind == "overlay":
             sinks.append(OverlaySink(place, info, outputs.instances))
         elif kind == "sheet":
-            sinks.append(SheetSink(place, info))
+            sinks.append(SheetSink(place, info, outputs.instances))
         elif kind == "cutout":
             sinks.append(CutoutSink(place, info))
         else:

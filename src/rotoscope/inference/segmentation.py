@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -139,7 +139,7 @@ class Segmentation:
         """Draw a contact sheet PNG; arguments and errors as `overlay`."""
         from rotoscope.inference.sinks import SheetSink
 
-        return self._replay(source, SheetSink(Path(path), self.video), Path(path))
+        return self._replay(source, SheetSink(Path(path), self.video, bool(self.categories)), Path(path))
 
     def timeline(self, path: str | Path) -> Path:
         """Draw when each track is seen, and how large, as a PNG file.
@@ -203,11 +203,13 @@ class TrackCollector:
 
     def tracks(self) -> list[Track]:
         """The tracks so far, in order of id, each with the system's verdict or else the mean score of its frames."""
-        for number, track in self._tracks.items():
-            verdict = self._verdicts.get(number)
-            track.score = self._sums[number] / len(track.masks) if verdict is None else verdict.score
-            track.label = track.label if verdict is None or verdict.label is None else verdict.label
-        return [self._tracks[number] for number in sorted(self._tracks)]
+        return [self._judged(self._tracks[number]) for number in sorted(self._tracks)]
+
+    def _judged(self, track: Track) -> Track:
+        verdict = self._verdicts.get(track.id)
+        if verdict is None:
+            return replace(track, score=self._sums[track.id] / len(track.masks))
+        return replace(track, score=verdict.score, label=verdict.label or track.label)
 
 
 def track_file(place: Path, name: str, format: Format) -> Path:

@@ -99,14 +99,14 @@ class OverlaySink:
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Draw and encode one frame."""
-        self._writer.write(overlay(frame.image, result.objects, names=self._names), frame.timestamp)
+        self._writer.write(overlay(frame.image, result.objects, names=self._names, apart=True), frame.timestamp)
 
 
 class SheetSink:
-    """A contact sheet PNG: frames evenly spaced in time, written at the end."""
+    """A contact sheet PNG: frames evenly spaced in time, written at the end; names may be kept from covering others."""
 
-    def __init__(self, path: Path, info: VideoInfo) -> None:
-        self._sheet = ContactSheet(title=" ".join(info.name.split()))
+    def __init__(self, path: Path, info: VideoInfo, apart: bool = False) -> None:
+        self._sheet = ContactSheet(title=" ".join(info.name.split()), apart=apart)
         self._path = path
 
     def __enter__(self) -> Self:

@@ -122,7 +122,7 @@ def combined(sequences: Sequence[SequenceScores]) -> dict[str, ClassScores]:
 
 
 def result_of(predictions: Path, name: str) -> Path | None:
-    """Find a sequence's result: a text file, or a folder of PNG.
+    """Find a sequence's result: a text file, or a folder of PNG; of what `rotoscope segment` left, the text file.
 
     Raises:
         DataError: there are several.
@@ -131,6 +131,8 @@ def result_of(predictions: Path, name: str) -> Path | None:
     for folder in (predictions, predictions / "data"):
         text, pictures = folder / f"{name}.txt", folder / name
         found += [text] if text.is_file() else []
+        if text.is_file() and (folder / f"{name}.done.json").is_file():
+            continue  # of our own run, whose PNG are of DAVIS
         found += [pictures] if pictures.is_dir() and any(pictures.glob("*.png")) else []
     if len(found) > 1:
         raise DataError(f"sequence {name} has two results, {found[0]} and {found[1]}; remove the one")

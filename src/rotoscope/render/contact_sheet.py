@@ -67,18 +67,22 @@ class ContactSheet:
         rows: rows of pictures.
         width: of the sheet in pixels; a sheet of few or small pictures is narrower.
         title: first words of the header line.
+        apart: see `overlay`.
 
     Raises:
         OptionError: columns or rows below 1, or a width below 240 pixels.
     """
 
-    def __init__(self, columns: int = 4, rows: int = 3, width: int = 1600, title: str | None = None) -> None:
+    def __init__(
+        self, columns: int = 4, rows: int = 3, width: int = 1600, title: str | None = None, apart: bool = False
+    ) -> None:
         if columns < 1 or rows < 1 or width < 240:
             raise OptionError(
                 f"contact sheet of {columns}x{rows} pictures, {width} pixels wide; "
                 "expected 1 or more columns and rows and at least 240 pixels"
             )
         self._columns, self._rows, self._width, self._title = columns, rows, width, title
+        self._apart = apart
         self._kept: list[_Kept] = []
         self._stride = 1
         self._count = 0
@@ -125,7 +129,7 @@ class ContactSheet:
         sheet = Image.new("RGB", layout.size, _BACKGROUND)
         self._draw_header(sheet, layout)
         for place, kept in enumerate(shown):
-            _draw_cell(sheet, layout, place, kept)
+            _draw_cell(sheet, layout, place, kept, self._apart)
         return np.array(sheet)
 
     def save(self, path: str | Path) -> None:
@@ -232,13 +236,13 @@ def _grid(number: int, aspect: float, target: float) -> tuple[int, int]:
     return columns, math.ceil(number / columns)
 
 
-def _draw_cell(sheet: Image.Image, layout: _Layout, place: int, kept: _Kept) -> None:
+def _draw_cell(sheet: Image.Image, layout: _Layout, place: int, kept: _Kept, apart: bool) -> None:
     left, top = layout.corner(place)
     scale = min(layout.cell[0] / kept.image.width, layout.cell[1] / kept.image.height)
     size = max(1, round(kept.image.width * scale)), max(1, round(kept.image.height * scale))
     picture = _resized(kept.image, size)
     found = _rescaled(kept.found, kept.image.size, size)
-    draw_regions(picture, found, opacity=_OPACITY, names=True)
+    draw_regions(picture, found, opacity=_OPACITY, names=True, apart=apart)
     x, y = left + (layout.cell[0] - size[0]) // 2, top + (layout.cell[1] - size[1]) // 2
     sheet.paste(picture, (x, y))
     draw = ImageDraw.Draw(sheet)

@@ -13,6 +13,7 @@ from rotoscope.errors import OptionError
 from rotoscope.render.colours import track_colour
 from rotoscope.render.regions import Objects, Region, regions
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom, the last two exclusive
 _CONTOUR_LEVEL = 248  # the line lets a trace of the footage through, which looks drawn on rather than pasted
 
 
@@ -23,6 +24,7 @@ def overlay(
     opacity: float = 0.45,
     contour: bool = True,
     names: bool = False,
+    apart: bool = False,
 ) -> NDArray[np.uint8]:
     """Tint the objects of one frame in their track colours.
 
@@ -32,6 +34,7 @@ def overlay(
         opacity: of the tint, in [0, 1].
         contour: draw a line along each object's border, its width grows with the frame.
         names: write id, label and score beside each object.
+        apart: place the names so that they do not cover one another, as far as there is room.
 
     Returns:
         (H, W, 3) uint8, RGB, a new array.
@@ -47,20 +50,29 @@ def overlay(
     if height == 0 or width == 0:
         return image.copy()
     canvas = Image.fromarray(np.ascontiguousarray(image))
-    draw_regions(canvas, regions(objects, (height, width)), opacity=opacity, contour=contour, names=names)
+    found = regions(objects, (height, width))
+    draw_regions(canvas, found, opacity=opacity, contour=contour, names=names, apart=apart)
     return np.array(canvas)
 
 
 def draw_regions(
-    canvas: Image.Image, found: Sequence[Region], *, opacity: float, contour: bool = True, names: bool = False
+    canvas: Image.Image,
+    found: Sequence[Region],
+    *,
+    opacity: float,
+    contour: bool = True,
+    names: bool = False,
+    apart: bool = False,
 ) -> None:
     """Draw unpacked objects into an RGB picture, in place; see `overlay`."""
     radius = _contour_radius(canvas.height, canvas.width) if contour else None
     for region in found:
         _paint(canvas, region, round(255 * opacity), radius)
     if names:
+        taken: list[Box] = []
         for region in found:
-            _tag(canvas, region)
+            box = _tag(canvas, region, taken)
+            taken += [box] if apart else []
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -121,8 +133,11 @@ def _shade_table() -> list[int]:
     return [round(value) for value in rim]
 
 
-def _tag(canvas: Image.Image, region: Region) -> None:
-    """Write the object's name in a small plate above it, or within it where there is no room."""
+def _tag(canvas: Image.Image, region: Region, taken: Sequence[Box] = ()) -> Box:
+    """Write the object's name in a small plate above it, or within it where there is no room; tell where.
+
+    Where that would cover one of the boxes taken, the nearest free place beside, below or within the object is taken.
+    """
     text = tag_text(region)
     size = max(9, round(min(canvas.size) / 34))
     font = default_font(size)
@@ -133,11 +148,34 @@ def _tag(canvas: Image.Image, region: Region) -> None:
     y = region.top - height - pad
     if y < 0:
         y = max(0, min(region.top + pad, canvas.height - height))
+    x, y = _free_place((x, y), (width, height), region, canvas.size, taken)
     colour = tuple(int(value) for value in track_colour(region.track_id))
     draw = ImageDraw.Draw(canvas)
     draw.rounded_rectangle((x, y, x + width - 1, y + height - 1), radius=min(pad, height // 3), fill=colour)
     dark = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) > 118_000
     draw.text((x + pad - left, y + pad - top), text, font=font, fill=(16, 18, 22) if dark else (255, 255, 255))
+    return x, y, x + width, y + height
+
+
+def _free_place(
+    wished: tuple[int, int], size: tuple[int, int], region: Region, room: tuple[int, int], taken: Sequence[Box]
+) -> tuple[int, int]:
+    """The corner of a plate that covers none of those taken, as near as may be to where it is wished; (x, y)."""
+    width, height = size
+
+    def covers(x: int, y: int) -> bool:
+        return any(
+            x < right and left < x + width and y < bottom and top < y + height for left, top, right, bottom in taken
+        )
+
+    if not covers(*wished):
+        return wished
+    rows, columns = region.mask.shape
+    across = sorted({region.left, region.left + columns - width, region.left + (columns - width) // 2, wished[0]})
+    down = range(region.top - 2 * height, region.top + rows + height + 1, max(1, height // 3))
+    places = [(x, y) for x in across for y in down if 0 <= x <= room[0] - width and 0 <= y <= room[1] - height]
+    places.sort(key=lambda place: abs(place[0] - wished[0]) + abs(place[1] - wished[1]))
+    return next((place for place in places if not covers(*place)), wished)
 
 
 def tag_text(region: Region) -> str:

@@ -7,6 +7,7 @@ from torch import nn
 
 from rotoscope.errors import OptionError
 from rotoscope.inference.prepare import prepare
+from rotoscope.inference.segmentation import Segmentation
 from rotoscope.models import system
 from rotoscope.models.visolo.association import Associator
 from rotoscope.models.visolo.detection import detect, matrix_decay, nothing, shared_pixels, uncovered
@@ -296,5 +297,31 @@ def test_prompts_and_wrong_options_are_refused():
 def test_the_system_names_its_networks():
     chosen = system("visolo")
     assert chosen.task == "instances"
-    assert set(chosen.networks) == {"ytvis", "coco", "ovis", "mobile"}
+    assert set(chosen.networks) == {"ytvis", "coco", "ovis", "mobile", "mobile_movers"}
     assert chosen.declare(OnlineOptions()).look_ahead == 0
+
+
+def test_the_last_verdict_on_an_instance_is_the_mean_of_all_its_frames():
+    network, pictures = small(), images(6)
+    found = through(network, pictures)
+    names = system("visolo").categories(network, OnlineOptions())
+    assert names[:2] == ("person", "giant_panda")
+    assert len(names) == 40
+    for result in found:
+        assert {item.track_id for item in result.objects} <= result.verdicts.keys()
+        for item in result.objects:
+            verdict = result.verdicts[item.track_id]
+            assert (item.score, item.label) == (verdict.score, verdict.label)
+            assert verdict.label in names
+    model_tracks = Segmentation.collect(VideoInfo("clip", 80, 48), found).tracks
+    last = {number: verdict for result in found for number, verdict in result.verdicts.items()}
+    assert model_tracks
+    for track in model_tracks:
+        assert (track.score, track.label) == (last[track.id].score, last[track.id].label)
+
+
+def test_names_are_as_many_as_the_categories():
+    with pytest.raises(OptionError, match="ovis has 25 categories, the network has 40"):
+        system("visolo").categories(small(), OnlineOptions(categories="ovis"))
+    with pytest.raises(OptionError, match="runs a VISOLO network, not a Identity"):
+        system("visolo").categories(nn.Identity(), OnlineOptions())

@@ -11,7 +11,7 @@ from rotoscope.models.stem_seg.labelling import Labelled
 from rotoscope.models.stem_seg.options import EmbeddingOptions
 from rotoscope.models.stem_seg.records import Records
 from rotoscope.models.stem_seg.selection import numbered, worthy
-from rotoscope.types import FrameResult, ObjectMask, RunLength
+from rotoscope.types import FrameResult, ObjectMask, RunLength, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class Answers:
         return results
 
     def _result(self, stamp: Stamp, objects: Sequence[ObjectMask]) -> FrameResult:
-        return FrameResult(stamp.index, stamp.timestamp, self._fit.frame, tuple(objects), stamp.name)
+        verdicts = {item.track_id: Verdict(item.score, item.label) for item in objects}
+        return FrameResult(stamp.index, stamp.timestamp, self._fit.frame, tuple(objects), stamp.name, None, verdicts)
 
     def _name(self, label: int) -> str | None:
         category = self.records[label].category
