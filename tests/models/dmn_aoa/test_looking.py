@@ -1,5 +1,6 @@
 """The supplement's figures on clips whose answers are known: numbers, pictures, and what cannot be looked at."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from rotoscope.figures import Maps, Picture
 from rotoscope.inference import loading
 from rotoscope.inference.looking import keep, look
 from rotoscope.models.dmn_aoa.looking import ANALYSES, AlignmentFigureOptions, RefinementOptions
+from rotoscope.models.dmn_aoa.options import AlignmentOptions
 from rotoscope.models.memory.looking import RelevanceOptions
 from tests.models.dmn_aoa.colours import ColourDetector, model
 from tests.models.stm.colours import BLUE, GREEN, RED, mask_of, picture, prompt
@@ -36,12 +38,26 @@ def test_what_there_is():
     assert set(ANALYSES) == {"refinement", "relevance", "alignment"}
 
 
+def test_no_option_of_an_analysis_hides_one_of_the_system():
+    own = {field.name for field in dataclasses.fields(AlignmentOptions)}
+    for name, analysis in ANALYSES.items():
+        assert not own & {field.name for field in dataclasses.fields(analysis.options)}, name
+
+
 def test_refinement_compares_with_the_truth():
     truth = {i: mask_of(image, RED) * 1 + mask_of(image, GREEN) * 2 for i, image in enumerate(images())}
-    found = looked("refinement", RefinementOptions(pictures=3), truth=truth)
+    found = looked("refinement", RefinementOptions(pictures=3, apart=1), truth=truth)
     assert [row["frame"] for row in found.numbers["frames"]] == list(range(1, 8))
     means = found.numbers["means"]
-    assert set(means) == {"coarse and refined", "coarse and true", "refined and true"}
+    compared = {"coarse and refined", "coarse and true", "refined and true"}
+    proposed = {"best proposal", "proposed at IoU 0.5", "proposed at IoU 0.7"}
+    assert set(means) == compared | proposed | {"assignment right"}
+    assert [means[name] for name in ("assignment right", "proposed at IoU 0.5", "proposed at IoU 0.7")] == [1.0] * 3
+    small, large = found.numbers["by area"]
+    assert (small["object"], large["object"]) == (2, 1)
+    assert small["area"] < large["area"]
+    assert small["area"] == pytest.approx(np.mean([(truth[i] == 2).mean() for i in range(1, 8)]))
+    assert small["refined and true"] == 1.0
     assert means["refined and true"] == 1.0
     assert means["coarse and true"] > 0.9
     figure = found.figures["masks"]
@@ -50,6 +66,22 @@ def test_refinement_compares_with_the_truth():
     without = looked("refinement", RefinementOptions(pictures=1))
     assert set(without.numbers["means"]) == {"coarse and refined"}
     assert without.figures["masks"].image.shape == (280, 3 * 420 + 2 * 4, 3)
+
+
+def test_a_wrong_assignment_and_a_missing_proposal_are_counted():
+    truth = {i: mask_of(image, RED) * 2 + mask_of(image, GREEN) * 1 for i, image in enumerate(images())}
+    means = looked("refinement", truth=truth).numbers["means"]  # ids exchanged, so every choice is wrong
+    assert means["assignment right"] == 0.0
+    assert means["proposed at IoU 0.7"] == 1.0
+    alone = looked("refinement", truth=truth, model=model()).numbers["means"]
+    assert (alone["best proposal"], alone["proposed at IoU 0.5"]) == (0.0, 0.0)
+    assert "assignment right" not in alone
+
+
+def test_pictures_of_refinement_are_apart():
+    figure = looked("refinement", RefinementOptions(pictures=4, apart=3)).figures["masks"]
+    rows = (figure.image.shape[0] + 4) // 284
+    assert 1 <= rows <= 3  # of seven frames at most three are that far apart
 
 
 def test_relevance_is_largest_on_the_object():
@@ -70,7 +102,7 @@ def test_relevance_is_largest_on_the_object():
 
 
 def test_alignment_shows_where_cells_find_themselves(tmp_path):
-    found = looked("alignment", AlignmentFigureOptions(frame=5, object=1, proposals=2, points=3))
+    found = looked("alignment", AlignmentFigureOptions(frame=5, object=1, alike=2, points=3))
     numbers = found.numbers
     assert (numbers["frame"], numbers["object"]) == (5, 1)
     assert numbers["scores"] == sorted(numbers["scores"], reverse=True)

@@ -15,6 +15,7 @@ from rotoscope.masks.run_length import decode
 from rotoscope.models.contract import Analysis, Findings, Subject
 from rotoscope.models.dmn_aoa.alignment import alignment_weights
 from rotoscope.models.dmn_aoa.drawing import Arrow, beside, coloured, drawn_arrows, stacked
+from rotoscope.models.dmn_aoa.measures import by_area, matched, means_of, resized
 from rotoscope.models.dmn_aoa.network import DMNAOA
 from rotoscope.models.dmn_aoa.proposals import provider
 from rotoscope.models.dmn_aoa.session import MatchingSession
@@ -32,9 +33,11 @@ class RefinementOptions:
 
     Attributes:
         pictures: frames that are drawn, those that refinement changes most.
+        apart: these are so many frames from each other, or more.
     """
 
     pictures: int = 4
+    apart: int = 5
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class AlignmentFigureOptions(SceneOptions):
     """Of the analysis "alignment".
 
     Attributes:
-        proposals: at most so many are drawn, those most like the object.
+        alike: at most so many proposals are drawn, those most like the object.
         points: locations of the template, on the object and far from each other.
     """
 
-    proposals: int = 2
+    alike: int = 2
     points: int = 4
 
 
@@ -68,18 +71,19 @@ def _refinement(subject: Subject[Any], options: RefinementOptions) -> Findings:
                 continue
             refined = _refined(result)
             truth = subject.truth.get(frame.index)
-            row: dict[str, Any] = {"frame": frame.index, "objects": {}}
-            for track_id in ids:
-                entry = {"coarse and refined": _iou(coarse == track_id, refined == track_id)}
-                if truth is not None:
-                    entry["coarse and true"] = _iou(coarse == track_id, truth == track_id)
-                    entry["refined and true"] = _iou(refined == track_id, truth == track_id)
-                row["objects"][str(track_id)] = entry
-            rows.append(row)
-            likeness = float(np.mean([entry["coarse and refined"] for entry in row["objects"].values()]))
+            objects = _compared(session.tracker, ids, coarse, refined, truth)
+            rows.append(
+                {"frame": frame.index, "objects": {str(track_id): entry for track_id, entry in objects.items()}}
+            )
+            likeness = float(np.mean([entry["coarse and refined"] for entry in objects.values()]))
             shown = {f"frame {frame.index}": None, "coarse": coarse, "refined": refined}
             if truth is not None:
                 shown["true"] = truth.astype(np.int64)
+            near = [index for index in kept if frame.index - index < options.apart]
+            if any(kept[index][0] <= likeness for index in near):
+                continue
+            for index in near:
+                del kept[index]
             kept[frame.index] = (
                 likeness,
                 beside({name: coloured(frame.image, labels) for name, labels in shown.items()}),
@@ -89,7 +93,25 @@ def _refinement(subject: Subject[Any], options: RefinementOptions) -> Findings:
     if not rows:
         raise OptionError("no object is followed from one frame to the next; give masks of an earlier frame")
     picture = stacked([kept[index][1] for index in sorted(kept)])
-    return Findings({"frames": rows, "means": _means(rows)}, {"masks": Picture(picture)})
+    means = means_of(entry for row in rows for entry in row["objects"].values())
+    return Findings({"frames": rows, "means": means, "by area": by_area(rows)}, {"masks": Picture(picture)})
+
+
+def _compared(
+    tracker: MatchingTracker, ids: tuple[int, ...], coarse: Labels, refined: Labels, truth: NDArray[np.integer] | None
+) -> dict[int, dict[str, float]]:
+    """Measures of one frame's objects, by id."""
+    entries = {one: {"coarse and refined": _iou(coarse == one, refined == one)} for one in ids}
+    if truth is None:
+        return entries
+    worth = matched(tracker, truth)
+    for track_id, entry in entries.items():
+        true = truth == track_id
+        entry["coarse and true"] = _iou(coarse == track_id, true)
+        entry["refined and true"] = _iou(refined == track_id, true)
+        entry["area"] = float(true.mean())
+        entry |= worth.get(track_id, {})
+    return entries
 
 
 def _coarse(tracker: MatchingTracker, size: tuple[int, int]) -> tuple[tuple[int, ...], Labels]:
@@ -102,10 +124,7 @@ def _coarse(tracker: MatchingTracker, size: tuple[int, int]) -> tuple[tuple[int,
     coarse = found.match.coarse[:, top : top + tracker.size[0], left : left + tracker.size[1]]
     largest, best = (values.cpu().numpy() for values in coarse.max(dim=0))
     small = np.where(largest > 0.5, np.array(tracker.matched)[best], 0)
-    rows, columns = (
-        ((np.arange(side) + 0.5) * own / side).astype(np.int64) for side, own in zip(size, tracker.size, strict=True)
-    )
-    return ids, small[rows[:, None], columns]
+    return ids, resized(small, size).astype(np.int64)
 
 
 def _refined(result: FrameResult) -> Labels:
@@ -118,12 +137,6 @@ def _refined(result: FrameResult) -> Labels:
 def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     union = int((one | other).sum())
     return 1.0 if union == 0 else int((one & other).sum()) / union
-
-
-def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    entries = [entry for row in rows for entry in row["objects"].values()]
-    names = sorted({name for entry in entries for name in entry})
-    return {name: float(np.mean([entry[name] for entry in entries if name in entry])) for name in names}
 
 
 def _alignment(subject: Subject[Any], options: AlignmentFigureOptions) -> Findings:
@@ -144,7 +157,7 @@ def _aligned(at: Scene, network: DMNAOA, side: int, options: AlignmentFigureOpti
     views = remembered(tracker.memory_of(at.track_id)).views  # the first frame's is the template, as in the paper
     matcher = network.matcher
     tokens = matcher.project(views.tokens[:1], matcher.template_proj)
-    best = found.scores[place].argsort(descending=True, stable=True)[: options.proposals]
+    best = found.scores[place].argsort(descending=True, stable=True)[: options.alike]
     weights = alignment_weights(tokens, found.proposal_tokens[best], found.proposal_cells[best], matcher.kappa)[0]
     points = _spread(views.masks[0].float().cpu().numpy(), side, options.points)
     places = weights.argmax(dim=2).cpu().numpy()  # (P, U)
