@@ -3,9 +3,9 @@
 python benchmarks/bench_clustering.py [--size 480x856] [--instances 10] [--clip 8] [--overlap 4] [--repeat 3] [--full]
 
 The frames are those of a video of the size in the network, maps a quarter of it (all of it with --full). Two forms are
-timed besides: "plain" goes from place to place in Python, on a part of the rows where there are many, its time scaled to
-all of them; "whole" computes every round for all places, taken or not, on rows of places, with the distances of all
-instances kept.
+timed besides: "plain" goes from place to place in Python, on a part of the rows where there are many, its time scaled
+to all of them; "whole" computes every round for all places, taken or not, on rows of places, with the distances of all
+instances kept. Times are those of the processor.
 """
 
 import argparse
@@ -131,21 +131,21 @@ def chained(maps, windows):
     """(T, h, w) labels of the video by the package, and the seconds."""
     foreground, embeddings, bandwidths, seediness = maps
     labels = torch.zeros(foreground.shape, dtype=torch.int32)
-    start = time.perf_counter()
+    start = time.process_time()
     chainer = Chainer(FREE, RULES)
     for window in windows:
         mask = foreground[window]
         columns = (embeddings[:, window][:, mask], bandwidths[:, window][:, mask], seediness[window][mask])
         for index, found in chainer.step(dict(zip(window, mask, strict=True)), *columns).items():
             labels[index] = found
-    return labels, time.perf_counter() - start
+    return labels, time.process_time() - start
 
 
 def chained_by(work, overlaps, maps, windows):
     """The same with another clustering and other overlaps of labels."""
     foreground, embeddings, bandwidths, seediness = maps
     labels = torch.zeros(foreground.shape, dtype=torch.int64)
-    start, known, highest = time.perf_counter(), [], 0
+    start, known, highest = time.process_time(), [], 0
     for window in windows:
         mask = foreground[window]
         columns = (embeddings[:, window][:, mask], bandwidths[:, window][:, mask], seediness[window][mask])
@@ -165,7 +165,7 @@ def chained_by(work, overlaps, maps, windows):
                 labels[index] = found[place]
         known = window
         highest = max(highest, int(labels.max()))
-    return labels, time.perf_counter() - start
+    return labels, time.process_time() - start
 
 
 def by_hungarian(existing, current):
