@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.stem_seg import published
+from rotoscope.models.stem_seg.analyses import ANALYSES
 from rotoscope.models.stem_seg.mobile import MobileStemSeg
 from rotoscope.models.stem_seg.network import NETWORKS, TASKS, StemSeg
 from rotoscope.models.stem_seg.options import PUBLISHED, EmbeddingOptions
@@ -41,4 +42,5 @@ SYSTEM = System(
     tidy=published.turned_around,
     published=_published,
     encoder_weights=published.encoder_weights,
+    analyses=ANALYSES,
 )
