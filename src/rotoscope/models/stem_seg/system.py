@@ -35,6 +35,7 @@ SYSTEM = System(
     task="instances",
     networks={**NETWORKS, "mobile": MobileStemSeg},
     options=EmbeddingOptions,
+    analyses=ANALYSES,
     published_options={name: PUBLISHED[task] for name in NETWORKS for task in TASKS if name.startswith(f"{task}_")},
     declare=declare,
     session=_session,
@@ -42,5 +43,4 @@ SYSTEM = System(
     tidy=published.turned_around,
     published=_published,
     encoder_weights=published.encoder_weights,
-    analyses=ANALYSES,
 )
