@@ -4,6 +4,8 @@ import pytest
 
 from rotoscope.cli import demo as demo_command
 from rotoscope.cli.app import main
+from rotoscope.inference.checkpoint import Card, save_weights
+from rotoscope.models.stem_seg.mobile import MobileStemSeg
 
 
 def run(capsys, *arguments):
@@ -47,6 +49,15 @@ def test_bench_gives_an_object_to_a_model_that_follows_one(capsys):
     code, out, _ = run(capsys, "bench", "-m", "stm/mobile", "--size", "48x64", "--repeat", "2")
     assert code == 0
     for word in ("memory_encoder", "query_encoder", "decoder.refine2", "G a frame", "5.95 M"):
+        assert word in out
+
+
+def test_bench_counts_from_clip_to_clip_where_frames_are_encoded_one_by_one(capsys, tmp_path):
+    path, options = tmp_path / "small.safetensors", {"size": "48", "clip": 4, "overlap": 1}
+    save_weights(path, MobileStemSeg().state_dict(), Card("small", "stem-seg", "mobile", options=options))
+    code, out, _ = run(capsys, "bench", "-m", path, "--size", "48x64", "--repeat", "2")
+    assert code == 0
+    for word in ("encoder", "embedding.trunk", "G 3 frames", "(3 new frames a clip)", "5.37 M"):
         assert word in out
 
 

@@ -31,7 +31,10 @@ def test_rules():
     assert SizeRule.parse("unchanged").of((7, 9)) == (7, 9)
     assert SizeRule.parse("240x428").of((7, 9)) == (240, 428)
     assert SizeRule.parse("240").of((480, 854)) == (240, 427)
-    for text in ("", "0", "480p", "-3", "480x", "480x854x3", "9000"):
+    assert SizeRule.parse("240/500").of((480, 854)) == (240, 427)
+    assert SizeRule.parse("240/400").of((480, 854)) == (225, 400)
+    assert SizeRule.parse("240/400").of((1000, 10)) == (400, 4)
+    for text in ("", "0", "480p", "-3", "480x", "480x854x3", "9000", "480/", "480/400", "480/854/3", "480/9000"):
         with pytest.raises(OptionError):
             SizeRule.parse(text)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def measure(name: str, size: tuple[int, int], device: str, precision: Precision,
     fresh = 0
     with _timed(model.network, model.device) as (times, shapes):
         for number, (begun, frames) in enumerate(_rounds(model, size, repeat + 1)):
-            network = sum(seconds for stage, seconds in times.items() if "." not in stage)
+            network = sum(_whole(times).values())
             row = {stage: seconds / frames for stage, seconds in _leaves(times).items()}
             row["before and after"] = max(0.0, begun - network) / frames
             if number:
@@ -88,7 +88,8 @@ def measure(name: str, size: tuple[int, int], device: str, precision: Precision,
         multiply_adds = _of_a_clip(model.card, shapes[-1])
         passed = f"a clip of {'x'.join(map(str, shapes[-1][2:]))}"
     else:
-        multiply_adds, passed = _of_a_step(model, size), "a frame"
+        multiply_adds, frames = _of_a_pass(model, size)
+        passed = "a frame" if frames == 1 else f"{frames} frames"
     return Measured(name, str(model.device), kind, stages, parameters, multiply_adds, passed, fresh, peak, what)
 
 
@@ -112,15 +113,15 @@ def _one_at_a_time(model: Model) -> Model:
 
 
 def _rounds(model: Model, size: tuple[int, int], passes: int) -> Iterator[tuple[float, int]]:
-    """Seconds and frames of `passes` passes of the network; the first, a full clip or a prompt, is unlike others."""
+    """Seconds and frames of `passes` passes: the network ran, frames were answered; the first is unlike others."""
     with model.session(VideoInfo("bench", size[1], size[0])) as session:
         given = 0
         ran = _Calls(model.network)
         start = time.perf_counter()
         for frame, prompt in _inputs(model, size):
-            session.step(frame, prompt)
+            answered = session.step(frame, prompt)
             given += 1
-            if ran.changed():
+            if answered and ran.since_asked():
                 yield time.perf_counter() - start, given
                 passes, given = passes - 1, 0
                 if not passes:
@@ -142,19 +143,20 @@ def _inputs(model: Model, size: tuple[int, int]) -> Iterator[tuple[Frame, Prompt
 
 
 class _Calls:
-    """Tells whether a part of a network was called since the last question."""
+    """Tells whether a part of a network was called."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._count = 0
+        self._called = False
         for part in network.children():
             part.register_forward_hook(self._note)
 
     def _note(self, *_: Any) -> None:
-        self._count += 1
+        self._called = True
 
-    def changed(self) -> bool:
-        changed, self._count = self._count > 0, 0
-        return changed
+    def since_asked(self) -> bool:
+        """Whether one was since this was true."""
+        called, self._called = self._called, False
+        return called
 
 
 @contextmanager
@@ -190,11 +192,16 @@ def _timed(network: nn.Module, device: torch.device) -> Iterator[tuple[dict[str,
             handle.remove()
 
 
+def _whole(times: dict[str, float]) -> dict[str, float]:
+    """The parts, and parts of parts that were called without their whole."""
+    return {stage: seconds for stage, seconds in times.items() if stage.rpartition(".")[0] not in times}
+
+
 def _leaves(times: dict[str, float]) -> dict[str, float]:
     """The decoder's parts one by one, other parts whole; what a part's children leave over goes to the part."""
     detailed = {stage: seconds for stage, seconds in times.items() if stage.startswith("decoder.")}
-    whole = {stage: seconds for stage, seconds in times.items() if "." not in stage and stage != "decoder"}
-    return whole | detailed if detailed else {stage: s for stage, s in times.items() if "." not in stage}
+    whole = _whole(times)
+    return {stage: seconds for stage, seconds in whole.items() if stage != "decoder"} | detailed if detailed else whole
 
 
 def _of_a_clip(card: Card, shape: tuple[int, ...]) -> int:
@@ -205,17 +212,20 @@ def _of_a_clip(card: Card, shape: tuple[int, ...]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _of_a_step(model: Model, size: tuple[int, int]) -> int:
-    """Multiply-adds of an online session's third frame, by the network as it was built, in float32 on the CPU."""
+def _of_a_pass(model: Model, size: tuple[int, int]) -> tuple[int, int]:
+    """Multiply-adds and frames of a session's third pass, by the network as it was built, in float32 on the CPU."""
     network = model.system.build(model.card.network).eval()
     info = VideoInfo("bench", size[1], size[0])
     with model.system.session(network, info, model.options, torch.device("cpu")) as session:
         inputs = _inputs(model, size)
-        for frame, prompt in islice(inputs, 2):
-            session.step(frame, prompt)
+        for _ in range(2):
+            while not session.step(*next(inputs)):
+                pass
+        frames = 1
         with FlopCounterMode(display=False) as counter:
-            session.step(*next(inputs))
-    return int(counter.get_total_flops()) // 2
+            while not session.step(*next(inputs)):
+                frames += 1
+    return int(counter.get_total_flops()) // 2, frames
 
 
 def _peak(device: torch.device) -> tuple[int, str]:

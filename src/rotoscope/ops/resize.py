@@ -44,7 +44,8 @@ class SizeRule:
             return cls()
         match = re.fullmatch(r"([0-9]{1,6})(?:([x/])([0-9]{1,6}))?", text) if isinstance(text, str) else None
         if match is None:
-            raise OptionError(f'size {text!r} is not understood; give "480", "480x854" (height x width) or "unchanged"')
+            known = '"480", "480/854" (short edge, bound of the long one), "480x854" (height x width) or "unchanged"'
+            raise OptionError(f"size {text!r} is not understood; give {known}")
         numbers = [int(number) for number in match.group(1, 3) if number is not None]
         if not all(8 <= number <= 8192 for number in numbers):
             raise OptionError(f"size {text!r} lies outside 8..8192 pixels")

@@ -66,6 +66,7 @@ def test_an_old_file_of_the_trainer_is_read_whole(tmp_path):
     path, state = checkpoint(tmp_path)
     weights, card, report = convert(path, SYSTEM)
     assert (card.network, report.missing, report.unexpected) == ("davis_r50", (), ())
+    assert card.options == {"size": "736/1248", "clip": 16, "overlap": 6}
     assert set(report.dropped) == {"embedding_head.time_scale", "embedding_loss_criterion.free_dim_bandwidths"}
     torch.testing.assert_close(weights["encoder.body.conv1.weight"], state["backbone.body.stem.conv1.weight"].flip(1))
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rotoscope.models.stem_seg.chaining import Chainer
+from rotoscope.models.stem_seg.embedding import FREE_STD
 from rotoscope.models.stem_seg.fit import quadrupled
 from rotoscope.models.stem_seg.network import StemSeg
 from rotoscope.models.stem_seg.options import EmbeddingOptions
@@ -85,7 +86,9 @@ class Labeller:
     def __init__(self, network: StemSeg, options: EmbeddingOptions) -> None:
         self._network, self._options = network, options
         self._schedule = Schedule(options.clip, options.overlap, options.patient)
-        self._chainer = Chainer(network.free_bandwidths.float(), options.rules, options.least_overlap)
+        # Not the network's own numbers, which a narrower type has rounded.
+        free = torch.full((network.free,), 1 / FREE_STD**2, device=network.free_bandwidths.device)
+        self._chainer = Chainer(free, options.rules, options.least_overlap)
         self._features: dict[int, list[Tensor]] = {}
         self._merged: dict[int, _Merged] = {}
         self._clips: deque[_Clip] = deque()

@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.stem_seg import published
+from rotoscope.models.stem_seg.analyses import ANALYSES
 from rotoscope.models.stem_seg.mobile import MobileStemSeg
 from rotoscope.models.stem_seg.network import NETWORKS, TASKS, StemSeg
 from rotoscope.models.stem_seg.options import PUBLISHED, EmbeddingOptions
@@ -38,6 +39,7 @@ SYSTEM = System(
     task="instances",
     networks={**NETWORKS, "mobile": MobileStemSeg},
     options=EmbeddingOptions,
+    analyses=ANALYSES,
     published_options={name: PUBLISHED[task] for name in NETWORKS for task in TASKS if name.startswith(f"{task}_")},
     declare=declare,
     session=_session,
