@@ -1,4 +1,4 @@
-"""Golden cases of what becomes of proposals: doubles of a key frame, key frames, schedule, scores, reductions, masks."""
+"""Golden cases of what becomes of proposals: doubles, key frames, schedule, scores, reductions, masks."""
 
 import numpy as np
 import pytest

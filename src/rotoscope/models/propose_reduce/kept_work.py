@@ -17,8 +17,21 @@ from rotoscope.models.propose_reduce.sequences import MaskSequence
 from rotoscope.types import RunLength
 
 _FORM = 1  # of the files; another number is another form
-_IRRELEVANT = ("work_folder", "memory_budget", "disk_budget", "reduce", "overlap", "least_score", "most", "labels")
-_IRRELEVANT += ("overlapping", "categories")  # do not change what a key frame proposes
+# These do not change what a key frame proposes.
+_IRRELEVANT = frozenset(
+    [
+        "work_folder",
+        "memory_budget",
+        "disk_budget",
+        "reduce",
+        "overlap",
+        "least_score",
+        "most",
+        "labels",
+        "overlapping",
+        "categories",
+    ]
+)
 
 
 def fingerprint(network: nn.Module, options: WholeVideoOptions) -> hashlib._Hash:
@@ -71,13 +84,13 @@ class KeptWork:
     def load(self, key_frame: int) -> list[MaskSequence] | None:
         """A finished key frame; None when it is not there or its file is damaged."""
         try:
-            with np.load(self.path(key_frame)) as stored:
+            with np.load(io.BytesIO(self.path(key_frame).read_bytes())) as stored:
                 arrays = dict(stored)
             height, width = arrays["size"].tolist()
             found = [MaskSequence(key_frame, scores) for scores in arrays["scores"]]
-            parts = np.split(arrays["counts"], np.cumsum(arrays["lengths"])[:-1])
-            for (number, frame), counts in zip(arrays["places"].tolist(), parts, strict=bool(len(arrays["places"]))):
-                found[number].masks[frame] = RunLength((height, width), counts)
+            stops = np.cumsum(arrays["lengths"])
+            for (number, frame), stop, length in zip(arrays["places"].tolist(), stops, arrays["lengths"], strict=True):
+                found[number].masks[frame] = RunLength((height, width), arrays["counts"][stop - length : stop])
         except (OSError, KeyError, ValueError, IndexError, EOFError, BadZipFile):
             return None
         return found

@@ -1,7 +1,7 @@
 """Of many sequences the best of every object: suppression by the overlap of whole sequences.
 
-Paper: Lin et al., "Video Instance Segmentation with a Propose-Reduce Paradigm" (ICCV 2021), section 3.3 and Algorithm 1;
-the soft form and the category-aware one are the released code's.
+Paper: Lin et al., "Video Instance Segmentation with a Propose-Reduce Paradigm" (ICCV 2021), section 3.3 and Algorithm
+1; the soft form and the category-aware one are the released code's.
 
 Intended differences to the authors' code: overlaps are counted on run lengths, and only of pairs that can matter: a
 histogram of where a sequence lies bounds what two can share. A video whose sequences all have low scores is no error.
@@ -56,6 +56,7 @@ class SequenceOverlaps:
         edges = np.arange(frames)[:, None] * (height * width) + np.linspace(0, width, _BANDS + 1).astype(int) * height
         self._histograms = np.stack([_histogram(line, edges) for line in self._lines]) if sequences else None
         self._areas = np.array([line.area for line in self._lines], np.int64)
+        self._shared = np.full((len(sequences), len(sequences)), -1, np.int64)  # pixels, -1 not counted yet
 
     def with_others(self, place: int, others: NDArray[np.intp], least: float = 0.0) -> NDArray[np.float64]:
         """IoU of one sequence with others.
@@ -68,15 +69,19 @@ class SequenceOverlaps:
         Returns:
             (N,) IoU over all frames together (equation 3); 0 where both are empty.
         """
-        found = np.zeros(len(others))
         if self._histograms is None or not len(others):
-            return found
+            return np.zeros(len(others))
         joint = self._areas[others] + self._areas[place]
-        most = np.minimum(self._histograms[others], self._histograms[place]).sum(axis=1, dtype=np.int64)
-        near = np.flatnonzero((most > 0) & (most >= least * (joint - most)))
+        most = self._shared[place, others]
+        new = np.flatnonzero(most < 0)
+        most[new] = np.minimum(self._histograms[others[new]], self._histograms[place]).sum(axis=1, dtype=np.int64)
+        near = new[(most[new] > 0) & (most[new] >= least * (joint[new] - most[new]))]
         if len(near):
             shared = shared_pixels([self._lines[other] for other in others[near]], [self._lines[place]])[:, 0]
-            found[near] = shared / (joint[near] - shared)
+            self._shared[place, others[near]] = self._shared[others[near], place] = most[near] = shared
+        most[np.setdiff1d(new, near)] = 0
+        found = np.zeros(len(others))
+        np.divide(most, joint - most, out=found, where=joint > most)
         return found
 
 
@@ -87,7 +92,8 @@ def _histogram(line: Intervals, edges: NDArray[np.integer]) -> NDArray[np.int32]
     total = np.concatenate([[0], np.cumsum(line.stops - line.starts)])
     begun = np.maximum(np.searchsorted(line.starts, edges, side="right") - 1, 0)
     inside = np.clip(edges - line.starts[begun], 0, line.stops[begun] - line.starts[begun])
-    return np.diff(total[begun] + inside, axis=1).astype(np.int32).ravel()
+    found: NDArray[np.int32] = np.diff(total[begun] + inside, axis=1).astype(np.int32).ravel()
+    return found
 
 
 def hard_reduction(

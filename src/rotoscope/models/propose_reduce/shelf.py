@@ -1,4 +1,4 @@
-"""Tensors of frames that are needed again: in memory up to a budget, in a temporary file up to another, else nowhere."""
+"""Tensors of frames that are needed again: in memory up to a budget, then in a temporary file up to another."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ class Shelf:
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the shelf)
             self._file.seek(self._written)
-            self._file.write(plain.flatten().view(torch.uint8).numpy())
+            self._file.write(plain.flatten().view(torch.uint8).numpy().data)
         except OSError as error:
             raise OutputError(
-                f"features do not fit into the temporary folder ({error}); lower disk_budget, or set TMPDIR to a folder "
-                f"with more room"
+                f"a temporary file cannot be written ({error}); lower disk_budget, or set TMPDIR to a folder with more "
+                f"room"
             ) from error
         stored = _Stored(self._written, tuple(plain.shape), tensor.dtype, tensor.device, last)
         self._written += plain.nbytes
