@@ -79,4 +79,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.visolo.training import TRAINABLE as VISOLO
 
         return VISOLO
+    if name == "propose-reduce":
+        from rotoscope.models.propose_reduce.training import TRAINABLE as PROPOSE_REDUCE
+
+        return PROPOSE_REDUCE
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

@@ -18,19 +18,9 @@ from rotoscope.types import RunLength
 
 _FORM = 1  # of the files; another number is another form
 # These do not change what a key frame proposes.
-_IRRELEVANT = frozenset(
-    [
-        "work_folder",
-        "memory_budget",
-        "disk_budget",
-        "reduce",
-        "overlap",
-        "least_score",
-        "most",
-        "labels",
-        "overlapping",
-        "categories",
-    ]
+_IRRELEVANT = (
+    *("work_folder", "memory_budget", "disk_budget", "reduce", "overlap", "least_score", "most", "labels"),
+    *("overlapping", "categories"),
 )
 
 

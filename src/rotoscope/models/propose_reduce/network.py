@@ -8,8 +8,9 @@ the published files hold and nothing uses are left out; see also `propagation` a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,6 +30,7 @@ YTVIS_CLASSES, DAVIS_CLASSES = 40, 1
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
 Size = tuple[int, int]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,10 +146,28 @@ class SeqMaskRCNN(nn.Module):
         features = pooled(maps.levels[:4], boxes, POOLED, LEGACY, maps.padded)
         return self.detector.box_head(features)[0].float().softmax(dim=1)  # type: ignore[no-any-return]
 
-    def masks_of(self, maps: FrameMaps, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Soft masks of known objects, in the frame without padding: (D, 4), (D,) from 0 -> (D, h, w)."""
-        logits = self.detector.mask_logits(maps.levels, boxes, labels, maps.padded)
-        return pasted_legacy(logits.float().sigmoid(), boxes, maps.size)
+    def masks_of(self, levels: Sequence[Tensor], boxes: Tensor, labels: Tensor, size: Size) -> Tensor:
+        """Soft masks of known objects, in the frame without padding.
+
+        Args:
+            levels: (1, C, h, w) the pyramid's maps, finest first.
+            boxes: (D, 4).
+            labels: (D,) int64, 0 for the first class.
+            size: (height, width) of the frame without padding.
+
+        Returns:
+            (D, height, width) in [0, 1].
+        """
+        padded = (4 * levels[0].shape[2], 4 * levels[0].shape[3])
+        return pasted_legacy(self.detector.mask_logits(levels, boxes, labels, padded).float().sigmoid(), boxes, size)
+
+    def forward(self, work: Callable[[SeqMaskRCNN], Found]) -> Found:
+        """Do some work with the network's parts.
+
+        In training what goes into a part depends on what came out of another and on the truth, so the network has no
+        single way through; but wrappers that gather gradients want to see the call.
+        """
+        return work(self)
 
 
 def _resnet(layers: tuple[int, int, int, int], classes: int) -> Callable[[], SeqMaskRCNN]:

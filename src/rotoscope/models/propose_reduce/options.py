@@ -22,8 +22,8 @@ class WholeVideoOptions:
     """Inference options; where one says "auto" or 0, the protocol decides.
 
     Attributes:
-        protocol: whose rules hold: YouTube-VIS (categories, hard reduction) or DAVIS (one class, soft reduction, at most
-            20 sequences that do not overlap); "auto" goes by the network's classes.
+        protocol: whose rules hold: YouTube-VIS (categories, hard reduction) or DAVIS (one class, soft reduction, at
+            most 20 sequences that do not overlap); "auto" goes by the network's classes.
         size: what frames are resized to before the network: "360x640" height x width, "480" short edge, "unchanged";
             "auto" fits them into 640x360 (YouTube-VIS) or 854x480 (DAVIS), enlarging small ones.
         categories: whose names categories have; "auto" is YouTube-VIS 2019 for 40 of them.
@@ -42,8 +42,8 @@ class WholeVideoOptions:
         most: sequences that are given at most.
         labels: "best" gives a sequence once, under its best category; "every" once for each category of a sufficient
             score, as YouTube-VIS counts it.
-        overlapping: whether objects may share pixels; "no" gives them to the better sequence. "auto": only under DAVIS's
-            protocol they may not.
+        overlapping: whether objects may share pixels; "no" gives them to the better sequence. "auto": they may but
+            under DAVIS's protocol.
         memory_budget: MiB of memory for features of frames, so that they are computed once and not once for every key
             frame; a frame takes 42 at 640x360.
         disk_budget: MiB of a temporary file for features that have no place in memory; what has none there either is

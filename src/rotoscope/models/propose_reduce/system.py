@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.propose_reduce import published
+from rotoscope.models.propose_reduce.mobile import MobileSeqMaskRCNN
 from rotoscope.models.propose_reduce.network import NETWORKS, SeqMaskRCNN
 from rotoscope.models.propose_reduce.options import WholeVideoOptions
 from rotoscope.models.propose_reduce.session import WholeVideoSession, declare
@@ -33,7 +34,7 @@ SYSTEM = System(
     title="proposes every instance of a whole video from key frames, and reduces the proposals to the best",
     paper="Lin et al., Video Instance Segmentation with a Propose-Reduce Paradigm, ICCV 2021",
     task="instances",
-    networks=NETWORKS,
+    networks={**NETWORKS, "mobile": MobileSeqMaskRCNN},
     options=WholeVideoOptions,
     declare=declare,
     session=_session,
