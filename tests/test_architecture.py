@@ -39,8 +39,8 @@ SHARED_ROOMS = {"memory"}  # in `models`, beside the systems
 # Training a system needs clips and a loop; running it must not import them.
 EXTRA = {
     f"models/{name}/training.py": {"data"}
-    for name in ("three_dc_seg", "d2conv3d", "stm", "dmn_aoa", "stem_seg", "visolo")
-}
+    for name in ("three_dc_seg", "d2conv3d", "stm", "dmn_aoa", "stem_seg", "visolo", "propose_reduce")
+} | {"models/propose_reduce/kept_work.py": {"files"}}  # what a run that is stopped leaves
 
 
 def imports(path):

@@ -8,6 +8,7 @@ import torch
 
 import rotoscope
 from rotoscope.backbones.csn import CSN, FrozenBatchNorm3d
+from rotoscope.backbones.resnet import ResNet
 from rotoscope.data.synthetic import moving_disc_clip
 from rotoscope.errors import OptionError, RotoscopeError, VideoError
 from rotoscope.inference.checkpoint import Card
@@ -18,6 +19,8 @@ from rotoscope.masks.run_length import decode
 from rotoscope.models import SYSTEM_NAMES, system
 from rotoscope.models.d2conv3d.network import REPLACED, D2Network, Decoder
 from rotoscope.models.dmn_aoa.network import DMNAOA
+from rotoscope.models.propose_reduce.network import SeqMaskRCNN
+from rotoscope.models.propose_reduce.propagation import PropagationWidths
 from rotoscope.models.stem_seg.network import YOUTUBE_VIS
 from rotoscope.models.stm.network import STM
 from rotoscope.models.visolo.network import VISOLO, Widths
@@ -42,12 +45,18 @@ def small_stem_seg():
     return network
 
 
+def small_propose_reduce():
+    body = ResNet((1, 1, 1, 1), width=8)
+    return SeqMaskRCNN(body, 3, 16, 32, 16, PropagationWidths(16, 16, 8, 16, 16))
+
+
 SMALL = {
     "d2conv3d": small_d2conv3d,
     "stm": lambda: STM((1, 1, 1), width=8, key=8, value=16, decoder=8),
     "visolo": lambda: VISOLO(40, (1, 1, 1), width=8, widths=Widths(32, 32, 32, 32)),
     "dmn-aoa": lambda: DMNAOA((1, 1, 1), width=8, key=8, value=16, decoder=8, tokens=16),
     "stem-seg": small_stem_seg,
+    "propose-reduce": small_propose_reduce,
 }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,3 +208,32 @@ class Session(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How far the work on a whole video is.
+
+    Attributes:
+        done: frames that were worked on; one counts as often as it is worked on.
+        total: of them, in all.
+        what: what is going on, in words.
+    """
+
+    done: int
+    total: int
+    what: str
+
+
+@runtime_checkable
+class WholeVideo(Session, Protocol):
+    """A session that needs the whole video, where the work between the last `step` and `finish` is long.
+
+    `step` answers with nothing. After the last one `work` may be gone through, to see how far it is and to stop in
+    between; `finish` does what is left of it, and answers all frames. A session that is stopped may keep what is done
+    where its options say, and another one of the same video goes on from there.
+    """
+
+    def work(self) -> Iterator[Work]:
+        """Do the work, a piece between any two answers."""
+        ...

@@ -6,7 +6,7 @@ import pytest
 from rotoscope.errors import OutputError, VideoError
 from rotoscope.inference.pipeline import Progress, answered, reported
 from rotoscope.inference.sinks import WriteBehind
-from rotoscope.types import Declaration, FrameResult, Prompt
+from rotoscope.types import Declaration, FrameResult, Prompt, Work
 from rotoscope.video import open_video
 
 
@@ -122,3 +122,36 @@ def test_an_error_of_the_caller_reaches_every_sink():
     with pytest.raises(KeyboardInterrupt), WriteBehind([sink]):
         raise KeyboardInterrupt
     assert sink.left == "KeyboardInterrupt"
+
+
+class LongWorkSession(LateSession):
+    """Works on the whole video before it answers."""
+
+    def __init__(self):
+        super().__init__(None)
+        self.did = 0
+
+    def work(self):
+        for piece in range(3):
+            self.did += 1
+            yield Work(piece + 1, 3, "looking")
+
+    def finish(self):
+        assert self.did in (0, 3)
+        return super().finish()
+
+
+def test_work_on_the_whole_video_is_reported():
+    session, seen = LongWorkSession(), []
+    pairs = list(answered(session, video(4), declaration(None), report=seen.append))
+    assert [result.index for _, result in pairs] == [0, 1, 2, 3]
+    assert [(item.done, item.total, item.what) for item in seen] == [(n, 3, "looking") for n in (1, 2, 3)]
+    quiet = LongWorkSession()
+    assert len(list(answered(quiet, video(4), declaration(None)))) == 4
+    assert quiet.did == 0
+
+
+def test_a_session_without_such_work_reports_nothing_before_it_answers():
+    seen = []
+    assert len(list(answered(LateSession(None), video(4), declaration(None), report=seen.append))) == 4
+    assert seen == []

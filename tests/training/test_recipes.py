@@ -33,6 +33,9 @@ TRIED += (
     "visolo/mobile",
     "dmn-aoa/videos",
     "dmn-aoa/mobile",
+    "propose-reduce/youtube-vis-2019",
+    "propose-reduce/davis",
+    "propose-reduce/mobile",
 )
 # STEm-Seg has a network for each task, encoder and kind of kernel; each of these is tried once.
 TRIED += ("stem-seg/davis-2", "stem-seg/youtube-vis-d2conv3d", "stem-seg/kitti-mots-dcnv2", "stem-seg/ovis-dcnv1")

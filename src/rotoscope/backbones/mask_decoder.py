@@ -46,8 +46,15 @@ class Refine(nn.Module):
 
     def forward(self, skip: Tensor, coarse: Tensor, added: Tensor | None = None) -> Tensor:
         """(1 or B, S, 2h, 2w), (B, C, h, w), to be added (B, C, 2h, 2w) -> (B, C, 2h, 2w)."""
-        enlarged = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-        merged = self.skip_pair(self.skip(skip)) + enlarged
+        return self.merged(self.skipped(skip), coarse, added)
+
+    def skipped(self, skip: Tensor) -> Tensor:
+        """What is added of the encoder's map, the same for all objects: (1 or B, S, H, W) -> (1 or B, C, H, W)."""
+        return self.skip_pair(self.skip(skip))  # type: ignore[no-any-return]
+
+    def merged(self, skipped: Tensor, coarse: Tensor, added: Tensor | None = None) -> Tensor:
+        """The same as `forward`, after `skipped`."""
+        merged = skipped + functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
         return self.merge_pair(merged if added is None else merged + added)  # type: ignore[no-any-return]
 
 
@@ -81,9 +88,19 @@ class MaskDecoder(nn.Module):
         Returns:
             Logits (B, 2, 16h, 16w) float32, channel 0 background, 1 the object.
         """
+        return self.decoded(x, self.skips(r3, r2), added)
+
+    def skips(self, r3: Tensor, r2: Tensor) -> tuple[Tensor, Tensor]:
+        """What a frame adds at strides 8 and 4, whatever the object; see `Refine.skipped`."""
+        return self.refine3.skipped(r3), self.refine2.skipped(r2)
+
+    def decoded(
+        self, x: Tensor, skips: tuple[Tensor, Tensor], added: tuple[Tensor, Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """The same as `forward`, after `skips`."""
         bridged = self.bridge(x)
         m4 = self.pair(bridged if added is None else bridged + added[0])
-        m3 = self.refine3(r3, m4, None if added is None else added[1])
-        m2 = self.refine2(r2, m3, None if added is None else added[2])
+        m3 = self.refine3.merged(skips[0], m4, None if added is None else added[1])
+        m2 = self.refine2.merged(skips[1], m3, None if added is None else added[2])
         p2 = self.predict(functional.relu(m2))
         return functional.interpolate(p2.float(), scale_factor=4.0, mode="bilinear", align_corners=False)

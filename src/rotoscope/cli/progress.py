@@ -67,7 +67,11 @@ def watched(name: str) -> Iterator[Report]:
         task = bar.add_task(name, total=None, rate=0.0)
         # The source's own count is a hint: a bar that ran past it would be wrong, so it only ever grows.
         yield lambda done: bar.update(
-            task, completed=done.done, total=None if done.total is None else max(done.total, done.done), rate=done.rate
+            task,
+            description=f"{name}, {done.what}" if done.what else name,
+            completed=done.done,
+            total=None if done.total is None else max(done.total, done.done),
+            rate=done.rate,
         )
 
 
@@ -138,4 +142,5 @@ class _Lines:
         total = "" if progress.total is None else f" of {progress.total}"
         left = progress.seconds_left
         rest = "" if left is None else f", {left:.0f} s left"
-        complain(f"{self._name}: {progress.done}{total} frames, {speed(progress.rate)}{rest}")
+        what = f"{progress.what}, " if progress.what else ""
+        complain(f"{self._name}: {what}{progress.done}{total} frames, {speed(progress.rate)}{rest}")

@@ -28,6 +28,7 @@ from rotoscope.data.clips import (
     spaced_indices,
 )
 from rotoscope.data.duplication import duplicated
+from rotoscope.data.pairs import paired_indices
 from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.reading import read_clip
 from rotoscope.data.scaled_crop import ScaledCrop
@@ -49,7 +50,7 @@ from rotoscope.data.stills.warps import WarpOptions, WarpsDraft
 from rotoscope.data.tracks import MOST, VOID, TrackSequence
 from rotoscope.errors import DataError
 
-Rule = Literal["paper", "released", "spaced", "drawn", "around"]
+Rule = Literal["paper", "released", "spaced", "drawn", "around", "paired"]
 AnySequence = VideoSequence | TrackSequence
 
 _RULES = {
@@ -83,13 +84,13 @@ class VideoClips:
         cutting: how a clip is cut out of its frames: `clips.Augmentation`, `clips.ReleasedCrop` or
             `scaled_crop.ScaledCrop`.
         rule: "paper": the start frame and others after it; "released", "spaced", "drawn", "around": see the
-            functions of `clips`.
+            functions of `clips`; "paired": clips of two frames, see `pairs`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
         duplicate: clips of one object get a copy of it as a second, see `duplication`.
         proposals: caches of proposals by sequence name, for `scaled_crop.ScaledCrop` only.
 
     Raises:
-        DataError: no sequence has an annotated frame, or the cutting takes no proposals.
+        DataError: no sequence has an annotated frame, the cutting takes no proposals, or pairs are to be longer.
     """
 
     def __init__(
@@ -111,7 +112,9 @@ class VideoClips:
             raise DataError("none of the sequences has an annotated frame")
         self._ends = np.cumsum([len(annotated) for _, annotated in self._sequences])
         self._length, self._spans, self._cutting = length, tuple(spans), cutting
-        self._rule = _RULES[rule]
+        self._rule = _RULES.get(rule)  # None: pairs
+        if self._rule is None and length != 2:
+            raise DataError(f'clips of the rule "paired" have two frames, not {length}')
         self._even, self._duplicate = even, duplicate
 
     def __len__(self) -> int:
@@ -127,7 +130,10 @@ class VideoClips:
             start = number - int(self._ends[which - 1] if which else 0)
         sequence, annotated = self._sequences[which]
         span = int(generator.choice(self._spans))
-        chosen = self._rule(len(annotated), start, self._length, span, generator)
+        if self._rule is None:
+            chosen = paired_indices([_objects(sequence, index) for index in annotated], start, span, generator)
+        else:
+            chosen = self._rule(len(annotated), start, self._length, span, generator)
         indices = [annotated[index] for index in chosen]
         frames, labels = read_clip(sequence, indices)
         if self._proposals is not None and isinstance(self._cutting, ScaledCrop):
@@ -138,6 +144,13 @@ class VideoClips:
             frames, labels, categories = _with_a_copy(frames, labels, categories, generator)
         draft = self._cutting.draft(frames, labels, generator)
         return CategorisedDraft(draft, categories) if categories else draft
+
+
+def _objects(sequence: AnySequence, index: int) -> dict[int, int] | None:
+    """The category of every object in a frame; None where only its labels would tell."""
+    if not isinstance(sequence, TrackSequence):
+        return None
+    return {label: sequence.categories[label] for label in sequence.masks[index] if label != VOID}
 
 
 def _with_a_copy(

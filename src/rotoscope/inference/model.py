@@ -127,7 +127,7 @@ class Model:
                 yield from reported(pairs, video.info.frame_count, progress)
                 return
             with self.session(video.info) as session:
-                pairs = answered(session, video, self.declaration, prompts)
+                pairs = answered(session, video, self.declaration, prompts, progress)
                 yield from reported(pairs, video.info.frame_count, progress)
 
     def segment(

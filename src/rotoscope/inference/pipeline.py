@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from rotoscope.errors import VideoError
-from rotoscope.types import Declaration, Frame, FrameResult, Prompt, Session
+from rotoscope.types import Declaration, Frame, FrameResult, Prompt, Session, WholeVideo
 from rotoscope.video import Video, read_ahead
 
 
@@ -21,11 +21,14 @@ class Progress:
         done: frames answered.
         total: frames in all, as far as the source says; None when unknown.
         seconds: since the run began.
+        what: what is going on, in words, where a system works on the whole video before it answers; `done` and `total`
+            are then pieces of that work.
     """
 
     done: int
     total: int | None
     seconds: float
+    what: str = ""
 
     @property
     def rate(self) -> float:
@@ -44,7 +47,11 @@ Report = Callable[[Progress], None]
 
 
 def answered(
-    session: Session, video: Video, declaration: Declaration, prompts: Sequence[Prompt] = ()
+    session: Session,
+    video: Video,
+    declaration: Declaration,
+    prompts: Sequence[Prompt] = (),
+    report: Report | None = None,
 ) -> Iterator[tuple[Frame, FrameResult]]:
     """Every frame of a video with its result, in order.
 
@@ -56,12 +63,13 @@ def answered(
         video: read from its start.
         declaration: what the system says of itself.
         prompts: each is handed over with its frame.
+        report: called as a system works on the whole video, before the first answer.
 
     Raises:
         VideoError: the video has no frame, or a prompt lies behind its end.
     """
     if declaration.look_ahead is None:
-        yield from _paired_again(session, video, prompts)
+        yield from _paired_again(session, video, prompts, report)
         return
     waiting: deque[Frame] = deque()
     with_prompts = Prompts(prompts)
@@ -76,7 +84,9 @@ def answered(
         raise AssertionError(f"{len(waiting)} frames were not answered")
 
 
-def _paired_again(session: Session, video: Video, prompts: Sequence[Prompt]) -> Iterator[tuple[Frame, FrameResult]]:
+def _paired_again(
+    session: Session, video: Video, prompts: Sequence[Prompt], report: Report | None
+) -> Iterator[tuple[Frame, FrameResult]]:
     with_prompts = Prompts(prompts)
     early: list[FrameResult] = []
     count = 0
@@ -84,6 +94,10 @@ def _paired_again(session: Session, video: Video, prompts: Sequence[Prompt]) -> 
         count += 1
         early += session.step(frame, with_prompts.take(frame.index))
     _check_end(video, count, with_prompts)
+    if report is not None and isinstance(session, WholeVideo):
+        start = time.monotonic()
+        for work in session.work():
+            report(Progress(work.done, work.total, time.monotonic() - start, work.what))
     yield from zip(read_ahead(video), chain(early, session.finish()), strict=True)
 
 

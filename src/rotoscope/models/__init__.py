@@ -9,7 +9,7 @@ from rotoscope.errors import OptionError
 if TYPE_CHECKING:
     from rotoscope.models.contract import System, Trainable
 
-SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "dmn-aoa", "visolo", "stem-seg")
+SYSTEM_NAMES = ("3dc-seg", "d2conv3d", "stm", "dmn-aoa", "visolo", "stem-seg", "propose-reduce")
 
 
 def system(name: str) -> System[Any]:
@@ -42,6 +42,10 @@ def system(name: str) -> System[Any]:
         from rotoscope.models.visolo.system import SYSTEM as VISOLO
 
         return VISOLO
+    if name == "propose-reduce":
+        from rotoscope.models.propose_reduce.system import SYSTEM as PROPOSE_REDUCE
+
+        return PROPOSE_REDUCE
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")
 
 
@@ -75,4 +79,8 @@ def trainable(name: str) -> Trainable[Any]:
         from rotoscope.models.visolo.training import TRAINABLE as VISOLO
 
         return VISOLO
+    if name == "propose-reduce":
+        from rotoscope.models.propose_reduce.training import TRAINABLE as PROPOSE_REDUCE
+
+        return PROPOSE_REDUCE
     raise OptionError(f"no system is called {name!r}; known are {', '.join(SYSTEM_NAMES)}")

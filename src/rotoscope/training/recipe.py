@@ -92,7 +92,8 @@ class VideoData:
         spans: how far a clip may reach, in annotated frames; one is drawn for each clip.
         growing: share of the training in which the spans come in one by one, in the order of the list; 0: all from the
             start.
-        rule: "released", "paper", "spaced", "drawn" or "around"; see `data.clips`.
+        rule: "released", "paper", "spaced", "drawn" or "around"; see `data.clips`. "paired": two frames, see
+            `data.pairs`.
         even: every sequence counts alike, however long it is.
         duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
         crop: "window": a window anywhere, see the next; "whole": frames as they are, brought to the clip's size;
@@ -112,7 +113,7 @@ class VideoData:
     weight: float = 1.0
     spans: tuple[int, ...] = (12,)
     growing: float = 0.0
-    rule: Literal["released", "paper", "spaced", "drawn", "around"] = "released"
+    rule: Literal["released", "paper", "spaced", "drawn", "around", "paired"] = "released"
     even: bool = False
     duplicate: bool = False
     crop: Literal["window", "whole", "released", "rotated", "scaled"] = "window"

@@ -1,0 +1,191 @@
+"""Propose-Reduce on a video: all its frames are taken, then sequences are proposed and reduced.
+
+What is kept of the frames is their picture at the network's size, beyond a part in memory in a temporary file; features
+up to a budget; sequences as run lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rotoscope.errors import OptionError
+from rotoscope.masks.run_length import encode
+from rotoscope.models.frame_check import check_frame
+from rotoscope.models.propose_reduce.categories import names_of
+from rotoscope.models.propose_reduce.kept_work import KeptWork, fingerprint
+from rotoscope.models.propose_reduce.network import FrameMaps, SeqMaskRCNN
+from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
+from rotoscope.models.propose_reduce.preparation import in_frame, resized
+from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in
+from rotoscope.models.propose_reduce.result import Given, given_tracks
+from rotoscope.models.propose_reduce.sequences import MaskSequence, choose_key_frames
+from rotoscope.models.propose_reduce.shelf import MIB, Shelf
+from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo, Work
+
+_PICTURES = 256 * MIB  # of frames in memory; further ones lie in a temporary file
+
+
+def declare(options: WholeVideoOptions) -> Declaration:
+    """What Propose-Reduce says of itself under these options."""
+    return Declaration(
+        task="instances",
+        look_ahead=None,
+        prompts="none",
+        memory="pictures at the network's size (a temporary file beyond 256 MiB), features up to memory_budget, the "
+        "memory of one key frame, sequences as run lengths",
+        frames_held=options.memory_limit + 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    index: int
+    timestamp: float
+    name: str | None
+
+
+class WholeVideoSession:
+    """One video going through Propose-Reduce; see `rotoscope.types.WholeVideo`.
+
+    Args:
+        network: in eval mode.
+        info: of the video; its size decides the network's size.
+        options: see `WholeVideoOptions`.
+        device: where the network is.
+    """
+
+    def __init__(self, network: SeqMaskRCNN, info: VideoInfo, options: WholeVideoOptions, device: torch.device) -> None:
+        if min(info.size) < 1:
+            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
+        self.network, self.options, self.device = network, options, device
+        self.rules = rules_of(options, network.classes, info.size)
+        self.names = names_of(options.categories, network.classes)
+        self.sequences: list[MaskSequence] = []
+        self.reused = 0  # key frames that were found finished
+        self._size = info.size
+        self._pictures = Shelf(_PICTURES, None)
+        self._features = Shelf(options.memory_budget * MIB, options.disk_budget * MIB)
+        self._seen: list[_Seen] = []
+        self._digest = fingerprint(network, options) if options.work_folder else None
+        self._work: Iterator[Work] | None = None
+        self._finished = False
+
+    def step(self, frame: Frame, prompt: Prompt | None = None) -> list[FrameResult]:
+        """Take the next frame; nothing is known of it before the last.
+
+        Raises:
+            OptionError: a prompt; the frame is of another size; the session is over or at work.
+        """
+        check_frame(frame, self._size, self._finished)
+        if prompt is not None:
+            raise OptionError("propose-reduce finds objects by itself and takes no prompts; leave them out")
+        if self._work is not None:
+            raise OptionError("the session is at work on the whole video; open a new one for more frames")
+        picture = resized(frame.image, self.rules.size)
+        if self._digest is not None:
+            self._digest.update(picture.numpy().tobytes())
+        self._pictures.put(len(self._seen), [picture])
+        self._seen.append(_Seen(frame.index, frame.timestamp, frame.name))
+        return []
+
+    def work(self) -> Iterator[Work]:
+        """Propose, one key frame after the other; `finish` does what is left of it."""
+        if self._work is None:
+            self._work = self._propose()
+        return self._work
+
+    def finish(self) -> list[FrameResult]:
+        """Reduce, and answer every frame."""
+        if self._finished:
+            return []
+        for _ in self.work():
+            pass
+        self._finished = True
+        tracks = given_tracks(self.sequences, len(self._seen), self.rules, self.options)
+        self._let_go()
+        return [self._result(number, seen, tracks) for number, seen in enumerate(self._seen)]
+
+    def maps_of(self, number: int) -> FrameMaps:
+        """A frame, encoded; kept where the budgets allow it."""
+        kept = self._features.get(number)
+        if kept is not None:
+            return FrameMaps.of_tensors(kept, self.rules.size)
+        pictures = self._pictures.get(number)
+        if pictures is None:
+            raise AssertionError(f"frame {number} was not taken")
+        with torch.inference_mode():
+            maps = self.network.encode(pictures[0][None].to(self.device))
+        self._features.put(number, maps.tensors())
+        return maps
+
+    def _propose(self) -> Iterator[Work]:
+        frames = len(self._seen)
+        if not frames:
+            return
+        keys = choose_key_frames(frames, self.rules.key_frames)
+        kept = None
+        if self._digest is not None:
+            kept = KeptWork(Path(self.options.work_folder), self._digest.hexdigest()[:32])
+        done, total = 0, frames * len(keys)
+        for number, key in enumerate(keys, start=1):
+            what = f"key frame {number} of {len(keys)}"
+            found = None if kept is None else kept.load(key)
+            self.reused += found is not None
+            if found is None:
+                masks = found_in(self.network, self.maps_of(key), self.options)
+                builder = SequenceBuilder(self.network, key, len(masks))
+                for frame, parts in self._followed(key, masks):
+                    builder.add(frame, self.maps_of(frame), parts)
+                    done += 1
+                    yield Work(done, total, what)
+                found = builder.sequences()
+                if kept is not None:
+                    kept.save(key, found)
+            self.sequences += found
+            if done < number * frames:
+                done = number * frames
+                yield Work(done, total, what)
+
+    def _followed(self, key: int, masks: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Every frame of the video with what is seen of a key frame's objects; none where there are none."""
+        if len(masks):
+            frames, limit = len(self._seen), self.options.memory_limit
+            every = self.rules.memory_every(self.options, frames)
+            yield from followed(self.network, self.maps_of, masks, key, frames, every, limit)
+
+    def _result(self, number: int, seen: _Seen, tracks: list[Given]) -> FrameResult:
+        taken: NDArray[np.bool_] = np.zeros(self._size, np.bool_)
+        objects = []
+        for track_id, track in enumerate(tracks, start=1):
+            mask = track.sequence.masks.get(number)
+            if mask is None:
+                continue
+            large = in_frame(mask, self.rules.size, self._size)
+            if not self.rules.overlapping:
+                large = large & ~taken
+                taken |= large
+            if large.any():
+                objects.append(ObjectMask(track_id, encode(large), track.score, self.names[track.label]))
+        return FrameResult(seen.index, seen.timestamp, self._size, tuple(objects), seen.name)
+
+    def _let_go(self) -> None:
+        self._pictures.close()
+        self._features.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._let_go()
+        self._finished = True

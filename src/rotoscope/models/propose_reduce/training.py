@@ -1,0 +1,180 @@
+"""Training Propose-Reduce: one batch of pairs of frames -> loss, and what of the network is trained.
+
+Clips are two frames of a video, the reference and the frame, in either order of time, or one picture twice, each turned
+and cropped by itself. The loop is in `rotoscope.training`, the numbers are in recipes/propose-reduce; inference imports
+nothing from here.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rotoscope.backbones.detector.box_head import POOLED as BOX_POOLED
+from rotoscope.backbones.detector.losses import DetectorTraining, Objects
+from rotoscope.backbones.detector.mask_head import POOLED as MASK_POOLED
+from rotoscope.backbones.detector.targets import SampleOptions
+from rotoscope.data.clips import ClipBatch
+from rotoscope.errors import OptionError
+from rotoscope.models.contract import StepResult, Trainable
+from rotoscope.models.propose_reduce.losses import Pair, pair_losses
+from rotoscope.models.propose_reduce.network import MULTIPLE, SeqMaskRCNN
+from rotoscope.ops.box_masks import tight_boxes
+
+_VOID = 255
+_TRACED = 2  # objects of a frame that a dry run counts with
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How much of a frame is learnt from.
+
+    Attributes:
+        anchors: of a frame, that are learnt from.
+        positive_anchors: of those at most so many stand for objects.
+        boxes: of a frame, in the second stage.
+        positive_boxes: of those at most so many stand for objects; the objects' own boxes always do.
+        followed: objects of a pair that are found again.
+    """
+
+    anchors: int = 64
+    positive_anchors: int = 32
+    boxes: int = 128
+    positive_boxes: int = 32
+    followed: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("anchors", "positive_anchors", "boxes", "positive_boxes", "followed"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} {getattr(self, name)}: expected 1 or more")
+
+    @property
+    def detector(self) -> DetectorTraining:
+        """The detector's part."""
+        return DetectorTraining(
+            SampleOptions(self.anchors, self.positive_anchors), SampleOptions(self.boxes, self.positive_boxes)
+        )
+
+
+def training_step(
+    network: nn.Module, batch: ClipBatch, options: TrainingOptions, amp: torch.dtype | None = None
+) -> StepResult:
+    """Run pairs of frames through the network and compare with their labels.
+
+    Args:
+        network: in train mode, on the device of the batch.
+        batch: clips of two frames, the reference and the frame, their labels and, where there are any, the categories
+            of these; without them every object is of the first.
+        options: see `TrainingOptions`.
+        amp: autocast type, for example torch.bfloat16; None runs in the weights' own type.
+
+    Returns:
+        The sum of the six losses, and the mean soft IoU of the objects that are found again.
+
+    Raises:
+        OptionError: clips of another length, or a category that the network does not have.
+    """
+    if batch.clips.shape[2] != 2:
+        raise OptionError(f"propose-reduce learns from pairs of frames; clips.length is {batch.clips.shape[2]}, not 2")
+    with nullcontext() if amp is None else torch.autocast(batch.clips.device.type, amp):
+        if batch.masks.is_meta:
+            return network(lambda own: _traced(own, batch.clips, options))  # type: ignore[no-any-return]
+        generator = np.random.default_rng(int(torch.randint(1 << 31, ()).item()))
+        losses = network(lambda own: _losses(own, batch, options, generator))
+    score = 1 - losses["propagation"].detach()
+    return StepResult(torch.stack([loss.float() for loss in losses.values()]).sum(), score.clamp(0, 1))
+
+
+def _losses(
+    network: SeqMaskRCNN, batch: ClipBatch, options: TrainingOptions, generator: np.random.Generator
+) -> dict[str, Tensor]:
+    references, frames = (network.normalised(clip) for clip in batch.clips.unbind(2))
+    pairs = []
+    for place, labels in enumerate(batch.masks[:, 0]):
+        table = None if batch.categories is None else batch.categories[place]
+        pairs.append(pair_of(labels, table, network.classes, options.followed, generator))
+    return pair_losses(network, frames, references, pairs, options.detector, generator)
+
+
+def pair_of(labels: Tensor, table: Tensor | None, classes: int, followed: int, generator: np.random.Generator) -> Pair:
+    """What is true of one clip of two frames.
+
+    Args:
+        labels: (2, H, W), any number type, ids of objects in the reference and in the frame; 0 and 255 are none.
+        table: (256,) category of each id from 1, 0 where it has none; None: all are of the first.
+        classes: of the network.
+        followed: objects that are to be found again, at most; drawn where there are more.
+        generator: source of chance.
+
+    Raises:
+        OptionError: a category that the network does not have.
+    """
+    ids = torch.unique(labels).long()
+    ids = ids[(ids > 0) & (ids < _VOID)]
+    if table is not None:
+        ids = ids[table[ids] > 0]
+    kinds = torch.zeros_like(ids) if table is None else table[ids] - 1
+    if len(kinds) and int(kinds.max()) >= classes:
+        raise OptionError(
+            f"an object is of category {int(kinds.max()) + 1}, the network has {classes}; map the data's classes, or "
+            f"choose another network"
+        )
+    height, width = labels.shape[-2:]
+    masks = labels[:, None] == ids[:, None, None].to(labels.dtype)  # (2, N, H, W)
+    masks = functional.pad(masks, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
+    boxes, there = zip(*(_boxes(own) for own in masks), strict=True)
+    current = Objects(boxes[1][there[1]], kinds[there[1]], masks[1][there[1]].to(torch.uint8), (height, width))
+    both = (there[0] & there[1]).nonzero()[:, 0]
+    if len(both) > followed:
+        drawn = np.sort(generator.choice(len(both), followed, replace=False))
+        both = both[torch.from_numpy(drawn).to(both.device)]
+    return Pair(current, boxes[0][both], kinds[both], masks[1][both])
+
+
+def _boxes(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, H, W) bool -> (N, 4) boxes with inclusive ends, (N,) bool whether there is anything."""
+    if not len(masks):
+        return torch.zeros(0, 4, device=masks.device), torch.zeros(0, dtype=torch.bool, device=masks.device)
+    boxes, there = tight_boxes(masks)
+    return boxes - boxes.new_tensor([0, 0, 1, 1]), there
+
+
+def _traced(network: SeqMaskRCNN, clips: Tensor, options: TrainingOptions) -> StepResult:
+    """The same without data: every sample is taken, some objects are followed."""
+    detector, count = network.detector, len(clips)
+    (_, before), (own, levels) = (detector.maps(network.normalised(clip)) for clip in clips.unbind(2))
+    total = torch.stack([part.sum() for pair in detector.proposal_head(levels) for part in pair]).sum()
+    channels = levels[0].shape[1]
+    boxes = levels[0].new_zeros(count * options.boxes, channels, BOX_POOLED, BOX_POOLED)
+    total = total + torch.stack([part.sum() for part in detector.box_head(boxes)]).sum()
+    maps = levels[0].new_zeros(count * options.positive_boxes, channels, MASK_POOLED, MASK_POOLED)
+    total = total + detector.mask_head(maps).sum()
+    padded = (4 * levels[0].shape[2], 4 * levels[0].shape[3])
+    for place in range(count):
+        masks = levels[0].new_zeros(_TRACED, *padded)
+        keys, values = network.propagation.memorise(before[0][place : place + 1], masks)
+        asked = network.propagation.ask(*(x[place : place + 1] for x in (levels[0], own[0], own[1])))
+        total = total + network.propagation.segment(asked, list(zip(keys, values, strict=True))).sum()
+    return StepResult(total, total.detach())
+
+
+def _begin(network: nn.Module, options: TrainingOptions) -> None:
+    frozen = network.frozen if isinstance(network, SeqMaskRCNN) else ()
+    for name, parameter in network.named_parameters():
+        if name.startswith(frozen):
+            parameter.requires_grad_(False)
+
+
+def _mode(network: nn.Module, options: TrainingOptions) -> None:
+    network.train()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+
+
+TRAINABLE = Trainable(options=TrainingOptions, begin=_begin, mode=_mode, step=training_step)
