@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rotoscope.models.stem_seg.chaining import Chainer
 from rotoscope.models.stem_seg.embedding import FREE_STD
+from rotoscope.models.stem_seg.features import FeatureRing
 from rotoscope.models.stem_seg.fit import quadrupled
 from rotoscope.models.stem_seg.network import StemSeg
 from rotoscope.models.stem_seg.options import EmbeddingOptions
@@ -89,27 +90,27 @@ class Labeller:
         # Not the network's own numbers, which a narrower type has rounded.
         free = torch.full((network.free,), 1 / FREE_STD**2, device=network.free_bandwidths.device)
         self._chainer = Chainer(free, options.rules, options.least_overlap)
-        self._features: dict[int, list[Tensor]] = {}
+        self._features = FeatureRing(options.clip)
         self._merged: dict[int, _Merged] = {}
         self._clips: deque[_Clip] = deque()
-        self._count = 0
 
     @property
     def held(self) -> int:
         """Frames of which features or maps are kept."""
-        return len(self._features.keys() | self._merged.keys())
+        return len({*self._features.frames, *self._merged})
 
     @torch.inference_mode()
     def push(self, pixels: Tensor) -> list[Labelled]:
         """Take the next frame, (3, h, w) as the network takes it; answer those that are final, in order."""
-        self._features[self._count] = self._network.features(pixels[None])  # (1, C, h, w) each
-        self._count += 1
+        self._features.push(self._network.features(pixels[None]))  # (1, C, h, w) each
         return self._answers(self._schedule.push())
 
     @torch.inference_mode()
     def finish(self) -> list[Labelled]:
         """Answer the rest."""
-        return self._answers(self._schedule.finish())
+        answers = self._answers(self._schedule.finish())
+        self._features.clear()
+        return answers
 
     def forget(self) -> None:
         """Let go of everything."""
@@ -121,16 +122,13 @@ class Labeller:
         if clip is not None:
             self._look(clip)
         answers = [one for frames in self._schedule.settled() for one in self._label(frames, self._clips.popleft())]
-        for index in [index for index in self._features if index < self._schedule.open_from]:
-            del self._features[index]
         for index in [index for index in self._merged if index < self._schedule.needed_from]:
             del self._merged[index]
         return answers
 
     def _look(self, frames: Sequence[int]) -> None:
         """Send a clip through the heads; add what they say to its frames."""
-        levels = zip(*(self._features[index] for index in frames), strict=True)
-        maps = self._network.heads([torch.stack(level, dim=2) for level in levels])  # (1, C, T, h, w) each
+        maps = self._network.heads(self._features.clip(frames))
         seediness = maps.seediness[0, 0].float()  # (T, h, w)
         logits = None
         if maps.classes is not None and maps.foreground is not None:
