@@ -6,7 +6,7 @@ up to a budget; sequences as run lengths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -97,10 +97,14 @@ class WholeVideoSession:
         self._seen.append(_Seen(frame.index, frame.timestamp, frame.name))
         return []
 
-    def work(self) -> Iterator[Work]:
-        """Propose, one key frame after the other; `finish` does what is left of it."""
+    def work(self, key_frames: Sequence[int] | None = None) -> Iterator[Work]:
+        """Propose, one key frame after the other; `finish` does what is left of it.
+
+        Args:
+            key_frames: of the first call, which ones; None: as the options say.
+        """
         if self._work is None:
-            self._work = self._propose()
+            self._work = self._propose(key_frames)
         return self._work
 
     def finish(self) -> list[FrameResult]:
@@ -127,11 +131,11 @@ class WholeVideoSession:
         self._features.put(number, maps.tensors())
         return maps
 
-    def _propose(self) -> Iterator[Work]:
+    def _propose(self, chosen: Sequence[int] | None) -> Iterator[Work]:
         frames = len(self._seen)
         if not frames:
             return
-        keys = choose_key_frames(frames, self.rules.key_frames)
+        keys = choose_key_frames(frames, self.rules.key_frames) if chosen is None else chosen
         kept = None
         if self._digest is not None:
             kept = KeptWork(Path(self.options.work_folder), self._digest.hexdigest()[:32])
