@@ -74,6 +74,7 @@ class WholeVideoSession:
         self._size = info.size
         self._pictures = Shelf(_PICTURES, None)
         self._features = Shelf(options.memory_budget * MIB, options.disk_budget * MIB)
+        self._latest: tuple[int, FrameMaps] | None = None  # most frames are asked for twice, one time after the other
         self._seen: list[_Seen] = []
         self._digest = fingerprint(network, options) if options.work_folder else None
         self._work: Iterator[Work] | None = None
@@ -120,6 +121,11 @@ class WholeVideoSession:
 
     def maps_of(self, number: int) -> FrameMaps:
         """A frame, encoded; kept where the budgets allow it."""
+        if self._latest is None or self._latest[0] != number:
+            self._latest = number, self._maps_of(number)
+        return self._latest[1]
+
+    def _maps_of(self, number: int) -> FrameMaps:
         kept = self._features.get(number)
         if kept is not None:
             return FrameMaps.of_tensors(kept, self.rules.size)
@@ -184,6 +190,7 @@ class WholeVideoSession:
     def _let_go(self) -> None:
         self._pictures.close()
         self._features.close()
+        self._latest = None
 
     def __enter__(self) -> Self:
         return self
