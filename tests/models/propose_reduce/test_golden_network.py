@@ -138,7 +138,6 @@ def test_encoders_start_from_classifiers(layers, name):
     network = NETWORKS[name]()
     network.load_encoder(weights)
     assert torch.equal(network.detector.body.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
-    assert ()
 
 
 @torch.inference_mode()
