@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rotoscope.backbones.resnet import ResNet
 from rotoscope.inference.prepare import prepare
 from rotoscope.models.propose_reduce import published
 from rotoscope.models.propose_reduce.network import NETWORKS
@@ -125,6 +126,18 @@ def test_every_published_key_has_its_place(theirs):
 def test_other_files_are_not_taken_for_ours():
     assert published.identify({"backbone.conv1.weight": torch.empty(64, 3, 7, 7)}) is None
     assert published.classifier_weights({"conv1.weight": np.zeros((64, 3, 7, 7))}) is None
+
+
+@pytest.mark.parametrize(("layers", "name"), [((3, 4, 6, 3), "r50"), ((3, 4, 23, 3), "r101")])
+def test_encoders_start_from_classifiers(layers, name):
+    torch.manual_seed(0)
+    state = ResNet(layers).state_dict()
+    arrays = {key: value.numpy() for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    found, weights = published.classifier_weights(arrays)
+    assert found == name
+    network = NETWORKS[name]()
+    network.load_encoder(weights)
+    assert torch.equal(network.detector.body.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
 
 
 @torch.inference_mode()

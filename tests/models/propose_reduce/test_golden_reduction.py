@@ -8,7 +8,7 @@ from rotoscope.masks.run_length import encode
 from rotoscope.models.propose_reduce.network import FrameMaps
 from rotoscope.models.propose_reduce.options import WholeVideoOptions, fitted, rules_of
 from rotoscope.models.propose_reduce.preparation import in_frame, resized
-from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, score_boxes, single
+from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in, score_boxes, single
 from rotoscope.models.propose_reduce.propagation import Asked
 from rotoscope.models.propose_reduce.reduction import (
     SequenceOverlaps,
@@ -26,6 +26,20 @@ def test_doubles_of_a_key_frame(name):
     case, expected = load(name)
     masks = torch.from_numpy(expected["in_masks"]) > 0
     check("keep", case, single(masks, case["options"]["iou_threshold"]), expected["keep"])
+
+
+@pytest.mark.parametrize("name", ["detect", "detect_few"])
+@torch.inference_mode()
+def test_objects_of_a_key_frame(name):
+    case, expected = load(name)
+    options, given = case["options"], made(case)
+    size = tuple(options["image_shape"])
+    maps = FrameMaps(tuple(given[f"p{level}"] for level in range(2, 7)), Asked(*[torch.zeros(1)] * 3), size)
+    found = found_in(network_of(case), maps, WholeVideoOptions(score=options.get("score_thr", 0.2)))
+    masks = unpacked(expected["masks"], (len(expected["det_labels"]), *size))
+    wanted = masks[expected["kept_after_mask_nms"]]
+    assert tuple(found.shape) == wanted.shape
+    assert np.mean(found.numpy() != wanted) <= case["tolerance"]["masks"]["max_fraction_different"]
 
 
 def test_key_frames():

@@ -120,7 +120,9 @@ def test_budgets_change_nothing_but_the_time(network, memory, disk, monkeypatch)
     found = opened(network, pictures, key_frames=3, memory_budget=memory, disk_budget=disk).finish()
     handle.remove()
     assert told(found) == told(opened(network, pictures, key_frames=3).finish())
+    # Without room every key frame has the video encoded again; in its middle one it is needed before either way.
     assert (len(encoded) == 5) == (max(memory, disk) == 100)
+    assert len(encoded) <= 5 + 6 + 5
 
 
 def test_pictures_beyond_the_memory_lie_in_a_file(network, monkeypatch):

@@ -62,11 +62,9 @@ def given_tracks(
 ) -> list[Given]:
     """The tracks of a video, best first; see `reduced`. Those that are never seen are left out."""
     tracks = []
-    for sequence, kept in reduced(sequences, frames, rules, options):
+    for sequence, kept in reduced(sequences, frames, rules, options)[: rules.most]:
         foreground = kept.scores[1:]
         labels = [int(foreground.argmax())] if options.labels == "best" else range(len(foreground))
         tracks += [Given(sequence, label, min(1.0, float(foreground[label]))) for label in labels]
     good = [one for one in tracks if one.sequence.masks and one.score >= rules.least_score]
-    if not rules.davis or options.labels == "every":
-        good.sort(key=lambda one: -one.score)
-    return good[: rules.most]
+    return sorted(good, key=lambda one: -one.score)

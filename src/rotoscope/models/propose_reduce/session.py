@@ -6,7 +6,7 @@ up to a budget; sequences as run lengths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +74,7 @@ class WholeVideoSession:
         self._size = info.size
         self._pictures = Shelf(_PICTURES, None)
         self._features = Shelf(options.memory_budget * MIB, options.disk_budget * MIB)
+        self._latest: tuple[int, FrameMaps] | None = None  # most frames are asked for twice, one time after the other
         self._seen: list[_Seen] = []
         self._digest = fingerprint(network, options) if options.work_folder else None
         self._work: Iterator[Work] | None = None
@@ -97,10 +98,14 @@ class WholeVideoSession:
         self._seen.append(_Seen(frame.index, frame.timestamp, frame.name))
         return []
 
-    def work(self) -> Iterator[Work]:
-        """Propose, one key frame after the other; `finish` does what is left of it."""
+    def work(self, key_frames: Sequence[int] | None = None) -> Iterator[Work]:
+        """Propose, one key frame after the other; `finish` does what is left of it.
+
+        Args:
+            key_frames: of the first call, which ones; None: as the options say.
+        """
         if self._work is None:
-            self._work = self._propose()
+            self._work = self._propose(key_frames)
         return self._work
 
     def finish(self) -> list[FrameResult]:
@@ -116,6 +121,11 @@ class WholeVideoSession:
 
     def maps_of(self, number: int) -> FrameMaps:
         """A frame, encoded; kept where the budgets allow it."""
+        if self._latest is None or self._latest[0] != number:
+            self._latest = number, self._maps_of(number)
+        return self._latest[1]
+
+    def _maps_of(self, number: int) -> FrameMaps:
         kept = self._features.get(number)
         if kept is not None:
             return FrameMaps.of_tensors(kept, self.rules.size)
@@ -127,11 +137,11 @@ class WholeVideoSession:
         self._features.put(number, maps.tensors())
         return maps
 
-    def _propose(self) -> Iterator[Work]:
+    def _propose(self, chosen: Sequence[int] | None) -> Iterator[Work]:
         frames = len(self._seen)
         if not frames:
             return
-        keys = choose_key_frames(frames, self.rules.key_frames)
+        keys = choose_key_frames(frames, self.rules.key_frames) if chosen is None else chosen
         kept = None
         if self._digest is not None:
             kept = KeptWork(Path(self.options.work_folder), self._digest.hexdigest()[:32])
@@ -180,6 +190,7 @@ class WholeVideoSession:
     def _let_go(self) -> None:
         self._pictures.close()
         self._features.close()
+        self._latest = None
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from torch import nn
 from rotoscope.errors import OptionError, WeightsError
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.propose_reduce import published
+from rotoscope.models.propose_reduce.analyses import ANALYSES
 from rotoscope.models.propose_reduce.mobile import MobileSeqMaskRCNN
 from rotoscope.models.propose_reduce.network import NETWORKS, SeqMaskRCNN
 from rotoscope.models.propose_reduce.options import WholeVideoOptions
@@ -42,4 +43,5 @@ SYSTEM = System(
     tidy=dict,
     published=_published,
     encoder_weights=published.classifier_weights,
+    analyses=ANALYSES,
 )
