@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.run_length import encode
 from rotoscope.render import overlay, track_colour
+from rotoscope.render.overlay import tag_text
 from rotoscope.types import ObjectMask
 
 
@@ -174,3 +175,17 @@ def luminance(colours: np.ndarray) -> np.ndarray:
     values = colours / 255
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "text"),
+    [
+        (None, 0.934, "1: 0.93"),
+        ("dog", 0.934, "1 dog 0.93"),
+        ("a  dog", 1.0, "1 a dog"),
+        (None, None, "1"),
+        ("", 0.5, "1: 0.50"),
+    ],
+)
+def test_a_tag_keeps_id_and_score_apart(label, score, text):
+    assert tag_text(ObjectMask(1, encode(np.ones((2, 2), bool)), score, label)) == text

@@ -179,13 +179,11 @@ def _free_place(
 
 
 def tag_text(region: Region) -> str:
-    """Id, label and score in a few letters, e.g. "1 dog 0.93"; the score is left out where it says nothing."""
-    parts = [f"{region.track_id}"]
-    if region.label:
-        parts.append(" ".join(region.label.split()))
-    if region.score is not None and region.score < 1.0:
-        parts.append(f"{region.score:.2f}")
-    return " ".join(parts)
+    """Id, label and score in a few letters, "1 dog 0.93" or "1: 0.93"; the score is left out where it says nothing."""
+    name = " ".join([f"{region.track_id}", *(region.label or "").split()])
+    if region.score is None or region.score >= 1.0:
+        return name
+    return f"{name}{'' if region.label else ':'} {region.score:.2f}"
 
 
 @lru_cache(maxsize=32)
