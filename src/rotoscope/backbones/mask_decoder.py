@@ -88,19 +88,23 @@ class MaskDecoder(nn.Module):
         Returns:
             Logits (B, 2, 16h, 16w) float32, channel 0 background, 1 the object.
         """
-        return self.decoded(x, self.skips(r3, r2), added)
+        m3 = self.refine3(r3, self._coarse(x, added), None if added is None else added[1])
+        m2 = self.refine2(r2, m3, None if added is None else added[2])
+        return self._predicted(m2)
 
     def skips(self, r3: Tensor, r2: Tensor) -> tuple[Tensor, Tensor]:
         """What a frame adds at strides 8 and 4, whatever the object; see `Refine.skipped`."""
         return self.refine3.skipped(r3), self.refine2.skipped(r2)
 
-    def decoded(
-        self, x: Tensor, skips: tuple[Tensor, Tensor], added: tuple[Tensor, Tensor, Tensor] | None = None
-    ) -> Tensor:
+    def decoded(self, x: Tensor, skips: tuple[Tensor, Tensor]) -> Tensor:
         """The same as `forward`, after `skips`."""
+        m3 = self.refine3.merged(skips[0], self._coarse(x))
+        return self._predicted(self.refine2.merged(skips[1], m3))
+
+    def _coarse(self, x: Tensor, added: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
         bridged = self.bridge(x)
-        m4 = self.pair(bridged if added is None else bridged + added[0])
-        m3 = self.refine3.merged(skips[0], m4, None if added is None else added[1])
-        m2 = self.refine2.merged(skips[1], m3, None if added is None else added[2])
+        return self.pair(bridged if added is None else bridged + added[0])  # type: ignore[no-any-return]
+
+    def _predicted(self, m2: Tensor) -> Tensor:
         p2 = self.predict(functional.relu(m2))
         return functional.interpolate(p2.float(), scale_factor=4.0, mode="bilinear", align_corners=False)
