@@ -12,6 +12,8 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
+from rotoscope.ops.conv_swap import on_the_same, swap
+
 
 class PointwiseConv2d(nn.Conv2d):
     """`nn.Conv2d` for inference: 1x1, by oneDNN on the CPU.
@@ -32,10 +34,7 @@ class PointwiseConv2d(nn.Conv2d):
         """
         if not replaceable(conv):
             raise ValueError(f"found {conv}; expected 1x1, no padding, one group")
-        stride = (conv.stride[0], conv.stride[1])
-        module = cls(conv.in_channels, conv.out_channels, 1, stride, bias=conv.bias is not None, device="meta")
-        module.weight, module.bias = conv.weight, conv.bias
-        return module.train(conv.training)
+        return on_the_same(conv, cls)
 
     @classmethod
     def replace_in(cls, network: nn.Module) -> int:
@@ -44,13 +43,7 @@ class PointwiseConv2d(nn.Conv2d):
         Returns:
             How many were replaced.
         """
-        count = 0
-        for parent in list(network.modules()):
-            for name, child in parent.named_children():
-                if type(child) is nn.Conv2d and replaceable(child):
-                    setattr(parent, name, cls.from_conv(child))
-                    count += 1
-        return count
+        return swap(network, nn.Conv2d, replaceable, cls.from_conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, K, H', W')."""

@@ -25,6 +25,7 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from rotoscope.ops.conv_swap import on_the_same, swap
 from rotoscope.ops.products import times_transposed
 from rotoscope.ops.threads import single_core_pool
 
@@ -428,9 +429,7 @@ class WinogradConv3d(nn.Conv3d):
         """
         if not replaceable(conv):
             raise ValueError(f"found {conv}; expected 3x3x3, stride 1, zero padding 1, dilation 1, one group")
-        module = cls(conv.in_channels, conv.out_channels, 3, padding=1, bias=conv.bias is not None, device="meta")
-        module.weight, module.bias = conv.weight, conv.bias
-        return module.train(conv.training)
+        return on_the_same(conv, cls)
 
     @classmethod
     def replace_in(cls, network: nn.Module) -> int:
@@ -439,15 +438,11 @@ class WinogradConv3d(nn.Conv3d):
         Returns:
             How many were replaced.
         """
-        count = 0
-        for parent in list(network.modules()):
-            for name, child in parent.named_children():
-                if type(child) is nn.Conv3d and replaceable(child):
-                    if min(child.in_channels, child.out_channels) < MIN_CHANNELS:
-                        continue
-                    setattr(parent, name, cls.from_conv(child))
-                    count += 1
-        return count
+
+        def wanted(conv: nn.Conv3d) -> bool:
+            return replaceable(conv) and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS
+
+        return swap(network, nn.Conv3d, wanted, cls.from_conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, K, T, H, W), in channels-last memory where Winograd's form was used."""

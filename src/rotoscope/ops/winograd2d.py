@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from rotoscope.ops.conv_swap import on_the_same, swap
 from rotoscope.ops.winograd import MIN_GAIN, POINTS, SIDE, convolved, cut
 
 # Measured costs in units of one product of the 36 matrix products (one AVX-512 core): see `pays`.
@@ -72,9 +73,7 @@ class WinogradConv2d(nn.Conv2d):
         """
         if not replaceable(conv):
             raise ValueError(f"found {conv}; expected 3x3, stride 1, zero padding 1, dilation 1, one group")
-        module = cls(conv.in_channels, conv.out_channels, 3, padding=1, bias=conv.bias is not None, device="meta")
-        module.weight, module.bias = conv.weight, conv.bias
-        return module.train(conv.training)
+        return on_the_same(conv, cls)
 
     @classmethod
     def replace_in(cls, network: nn.Module) -> int:
@@ -83,13 +82,7 @@ class WinogradConv2d(nn.Conv2d):
         Returns:
             How many were replaced.
         """
-        count = 0
-        for parent in list(network.modules()):
-            for name, child in parent.named_children():
-                if type(child) is nn.Conv2d and replaceable(child) and _wide_enough(child):
-                    setattr(parent, name, cls.from_conv(child))
-                    count += 1
-        return count
+        return swap(network, nn.Conv2d, lambda conv: replaceable(conv) and _wide_enough(conv), cls.from_conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, K, H, W), in channels-last memory where Winograd's form was used."""

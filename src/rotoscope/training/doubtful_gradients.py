@@ -12,10 +12,10 @@ Both are a small part of their networks, so that float32 costs little there.
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
+
+from rotoscope.ops.conv_swap import on_the_same, swap
 
 
 def _doubtful(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> bool:
@@ -47,30 +47,11 @@ class CarefulConv3d(nn.Conv3d):
             return super().forward(x.float())
 
 
-_CAREFUL: dict[type, type[CarefulConv2d | CarefulConv3d]] = {nn.Conv2d: CarefulConv2d, nn.Conv3d: CarefulConv3d}
-
-
 def replace_in(network: nn.Module) -> None:
     """Replace every plain `nn.Conv2d` and `nn.Conv3d` of more than one tap, in place; parameters stay the same."""
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            careful = _CAREFUL.get(type(child))
-            if careful is not None and max(cast(nn.Conv2d, child).kernel_size) > 1:
-                setattr(parent, name, _on_the_same(cast(nn.Conv2d, child), careful))
+    swap(network, nn.Conv2d, _has_taps, lambda conv: on_the_same(conv, CarefulConv2d))
+    swap(network, nn.Conv3d, _has_taps, lambda conv: on_the_same(conv, CarefulConv3d))
 
 
-def _on_the_same(conv: nn.Conv2d | nn.Conv3d, careful: type[CarefulConv2d | CarefulConv3d]) -> nn.Module:
-    module = careful(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        conv.dilation,  # type: ignore[arg-type]
-        conv.groups,
-        conv.bias is not None,
-        conv.padding_mode,
-        device="meta",
-    )
-    module.weight, module.bias = conv.weight, conv.bias
-    return module.train(conv.training)
+def _has_taps(conv: nn.Conv2d | nn.Conv3d) -> bool:
+    return max(conv.kernel_size) > 1
