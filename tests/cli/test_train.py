@@ -154,6 +154,8 @@ def test_a_training_stopped_with_its_workers_saves(tmp_path, number):
             else:
                 os.killpg(child, number)
             pressed = True
+    else:
+        os.killpg(child, signal.SIGKILL)  # it did not stop; without this the next line would wait for ever
     _, status = os.waitpid(child, 0)
     assert pressed
     assert os.waitstatus_to_exitcode(status) == 128 + number
