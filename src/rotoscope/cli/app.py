@@ -79,11 +79,22 @@ def _command(name: str) -> Callable[..., None] | None:
     return commands.get(name)
 
 
+def _wait_briefly() -> None:
+    """Let idle threads of GNU OpenMP, which torch brings, sleep soon; it reads this when torch is imported.
+
+    They spin for milliseconds otherwise. Beside another busy program two threads then wait for each other most of the
+    time, ten times slower than one and worse; on a machine of its own nothing changes.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = "1000"
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; leaves by `SystemExit`.
 
     The exit code is 0, 2 (a fault of input), 1 (a fault of ours), 130 (Ctrl-C) or 143 (terminated).
     """
+    _wait_briefly()
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
