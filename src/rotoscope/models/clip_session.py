@@ -8,11 +8,10 @@ whatever the length of the video.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -25,7 +24,8 @@ from rotoscope.masks.run_length import encode
 from rotoscope.models.clip_fit import ClipFit
 from rotoscope.models.clip_options import ClipOptions
 from rotoscope.models.clip_windows import ClipWindows, Fill
-from rotoscope.models.frame_check import check_frame
+from rotoscope.models.closing import ClosingSession
+from rotoscope.models.frame_check import check_frame, check_video
 from rotoscope.ops.resize import resize_mask
 from rotoscope.ops.threads import single_core_pool
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
@@ -66,7 +66,7 @@ class _Held:
     count: int = 0
 
 
-class ClipSession:
+class ClipSession(ClosingSession):
     """One video going through a network of clips; see `rotoscope.types.Session`.
 
     A system says by a subclass what is averaged over the clips (`evidence`), above which mean a pixel is foreground
@@ -84,21 +84,20 @@ class ClipSession:
     fill: Fill
 
     @staticmethod
+    @abstractmethod
     def evidence(logits: Tensor) -> Tensor:
         """(C, T, h, w) float32 -> (T, h, w), what is averaged over the clips of a frame."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def probability(mean: Tensor) -> Tensor:
         """(h, w) -> (h, w), the foreground's probability from the mean of `evidence`."""
-        raise NotImplementedError
 
     def __init__(self, network: nn.Module, info: VideoInfo, options: ClipOptions, device: torch.device) -> None:
         self.network = network
         self.options = options
         self.device = device
-        if min(info.size) < 1:
-            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
+        check_video(info)
         self._size = info.size
         self._fit = ClipFit.of(info.size, options)
         self._windows = ClipWindows(options.clip, options.shared, options.last_clip, self.fill)
@@ -138,17 +137,11 @@ class ClipSession:
             results += self._final(self._next)
         return results
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _let_go(self) -> None:
         for _, future in self._at_work:
             future.cancel()
         self._at_work.clear()
         self._held.clear()
-        self._finished = True
 
     def _check(self, frame: Frame, prompt: Prompt | None) -> None:
         if prompt is not None:

@@ -1,11 +1,21 @@
-"""What every session refuses of a frame."""
+"""What every session refuses of a video and its frames."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rotoscope.errors import OptionError
-from rotoscope.types import Frame
+from rotoscope.types import Frame, VideoInfo
+
+
+def check_video(info: VideoInfo) -> None:
+    """Refuse a video without pixels.
+
+    Raises:
+        OptionError: a side is 0 or less.
+    """
+    if min(info.size) < 1:
+        raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
 
 
 def check_frame(frame: Frame, size: tuple[int, int], finished: bool) -> None:

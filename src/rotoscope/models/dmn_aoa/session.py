@@ -6,8 +6,6 @@ mask that was not empty.
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import torch
 from torch import Tensor
 
@@ -80,8 +78,6 @@ class MatchingSession(MemorySession):
         self._provider.close()
         return super().finish()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _let_go(self) -> None:
         self._provider.close()
-        super().__exit__(kind, error, trace)
+        super()._let_go()

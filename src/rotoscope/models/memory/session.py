@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -20,7 +18,8 @@ from torch.nn import functional
 from rotoscope.backbones.space_time_memory import SpaceTimeMemory
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.run_length import encode
-from rotoscope.models.frame_check import check_frame
+from rotoscope.models.closing import ClosingSession
+from rotoscope.models.frame_check import check_frame, check_video
 from rotoscope.models.memory.options import MemoryOptions
 from rotoscope.models.memory.tracker import Tracker
 from rotoscope.ops.resize import SizeRule, resize_picture
@@ -40,7 +39,7 @@ def declare(options: MemoryOptions) -> Declaration:
     )
 
 
-class MemorySession:
+class MemorySession(ClosingSession):
     """One video going through a space-time memory; see `rotoscope.types.Session`.
 
     Args:
@@ -51,8 +50,7 @@ class MemorySession:
     """
 
     def __init__(self, network: SpaceTimeMemory, info: VideoInfo, options: MemoryOptions, device: torch.device) -> None:
-        if min(info.size) < 1:
-            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
+        check_video(info)
         self.options = options
         self.device = device
         self._size = info.size
@@ -95,14 +93,8 @@ class MemorySession:
         self._finished = True
         return []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _let_go(self) -> None:
         self.tracker.forget()
-        self._finished = True
 
     def _shrunk(self, mask: NDArray[np.bool_]) -> Tensor:
         """(H, W) bool -> (h, w) float in [0, 1]; what is smaller than a pixel there becomes a whole one."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -19,7 +17,8 @@ from torch import Tensor
 
 from rotoscope.errors import OptionError
 from rotoscope.masks.run_length import encode
-from rotoscope.models.frame_check import check_frame
+from rotoscope.models.closing import ClosingSession
+from rotoscope.models.frame_check import check_frame, check_video
 from rotoscope.models.propose_reduce.categories import names_of
 from rotoscope.models.propose_reduce.kept_work import KeptWork, fingerprint
 from rotoscope.models.propose_reduce.network import FrameMaps, SeqMaskRCNN
@@ -53,7 +52,7 @@ class _Seen:
     name: str | None
 
 
-class WholeVideoSession:
+class WholeVideoSession(ClosingSession):
     """One video going through Propose-Reduce; see `rotoscope.types.WholeVideo`.
 
     Args:
@@ -64,8 +63,7 @@ class WholeVideoSession:
     """
 
     def __init__(self, network: SeqMaskRCNN, info: VideoInfo, options: WholeVideoOptions, device: torch.device) -> None:
-        if min(info.size) < 1:
-            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
+        check_video(info)
         self.network, self.options, self.device = network, options, device
         self.rules = rules_of(options, network.classes, info.size)
         self.names = names_of(options.categories, network.classes)
@@ -191,12 +189,3 @@ class WholeVideoSession:
         self._pictures.close()
         self._features.close()
         self._latest = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._let_go()
-        self._finished = True

@@ -7,13 +7,12 @@ Masks are run lengths as soon as they are known.
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
-from typing import Self
 
 import torch
 
 from rotoscope.errors import OptionError
-from rotoscope.models.frame_check import check_frame
+from rotoscope.models.closing import ClosingSession
+from rotoscope.models.frame_check import check_frame, check_video
 from rotoscope.models.stem_seg.answers import Answers, Stamp
 from rotoscope.models.stem_seg.fit import FrameFit
 from rotoscope.models.stem_seg.labelling import Labelled, Labeller
@@ -37,7 +36,7 @@ def declare(options: EmbeddingOptions) -> Declaration:
     )
 
 
-class EmbeddingSession:
+class EmbeddingSession(ClosingSession):
     """One video going through STEm-Seg; see `rotoscope.types.Session`.
 
     An object's label and score are those of its instance by the frames so far, or by all where instances are chosen at
@@ -51,8 +50,7 @@ class EmbeddingSession:
     """
 
     def __init__(self, network: StemSeg, info: VideoInfo, options: EmbeddingOptions, device: torch.device) -> None:
-        if min(info.size) < 1:
-            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
+        check_video(info)
         self.options, self.device = options, device
         self.labeller = Labeller(network, options)
         self._fit = FrameFit.of(info.size, options.size, options.full_size)
@@ -80,15 +78,9 @@ class EmbeddingSession:
         self._finished = True
         return [*self._results(self.labeller.finish()), *self.answers.finish()]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _let_go(self) -> None:
         self.labeller.forget()
         self._stamps.clear()
-        self._finished = True
 
     def _results(self, frames: list[Labelled]) -> list[FrameResult]:
         return [result for frame in frames for result in self.answers.add(self._stamps.popleft(), frame)]

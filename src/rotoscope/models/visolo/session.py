@@ -6,9 +6,6 @@ sum of their probability vectors. Masks are let go as soon as they are run lengt
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,7 +14,8 @@ from torch.nn import functional
 
 from rotoscope.errors import OptionError
 from rotoscope.masks.run_length import encode
-from rotoscope.models.frame_check import check_frame
+from rotoscope.models.closing import ClosingSession
+from rotoscope.models.frame_check import check_frame, check_video
 from rotoscope.models.visolo.categories import names_of
 from rotoscope.models.visolo.network import VISOLO
 from rotoscope.models.visolo.options import OnlineOptions
@@ -40,7 +38,7 @@ def declare(options: OnlineOptions) -> Declaration:
     )
 
 
-class OnlineSession:
+class OnlineSession(ClosingSession):
     """One video going through VISOLO; see `rotoscope.types.Session`.
 
     An object's label and score are those of its instance by all frames so far; so its last verdict is the video's.
@@ -53,8 +51,7 @@ class OnlineSession:
     """
 
     def __init__(self, network: VISOLO, info: VideoInfo, options: OnlineOptions, device: torch.device) -> None:
-        if min(info.size) < 1:
-            raise OptionError(f"a video of {info.width}x{info.height} pixels cannot be segmented; give its true size")
+        check_video(info)
         self.options, self.device = options, device
         self.names = names_of(options.categories, network.classes)
         self._size = info.size
@@ -93,15 +90,9 @@ class OnlineSession:
         self._finished = True
         return []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _let_go(self) -> None:
         self.tracker.forget()
         self._votes.keep(())
-        self._finished = True
 
 
 def enlarged(mask: Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:
