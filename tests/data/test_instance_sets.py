@@ -20,7 +20,7 @@ from rotoscope.data.stills.cutouts import cut_from
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.data.tracks import VOID, of_tracks
 from rotoscope.errors import DataError, OptionError
-from rotoscope.masks.category_names import MOVERS, OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from rotoscope.masks.category_names import KINDS, MOVERS, OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from rotoscope.masks.run_length import encode, to_coco, to_string
 from rotoscope.training.recipe import ClipShape, PictureSet, VideoData, VideoSet
 from rotoscope.training.sources import source, stills
@@ -261,8 +261,12 @@ def test_class_maps_name_categories_that_exist():
         *("animal",) * 2,
     ]
     assert not {10, 15, 26, 27} & set(movers)
+    kinds = class_map("coco-kinds")
+    assert {number: kinds[number] for number in movers} == movers
+    assert {KINDS[kinds[number] - 1] for number in set(kinds) - set(movers)} == {"thing"}
+    assert set(kinds) == set(class_map("coco-80"))
     sizes = {"coco-youtube-vis": 40, "voc-youtube-vis": 40, "coco-ovis": 25, "coco-things": 1, "voc-things": 1}
-    sizes |= {"mapillary-kitti": 2, "coco-movers": 3}
+    sizes |= {"mapillary-kitti": 2, "coco-movers": 3, "coco-kinds": 4}
     sizes |= {"coco-80": 80, "visolo-2019": 40, "visolo-2021": 40}
     for name, classes in CLASS_MAPS.items():
         assert set(classes.values()) <= {*range(1, sizes[name] + 1), VOID}

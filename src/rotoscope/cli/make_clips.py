@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-_Classes = Literal["", "coco-80", "coco-youtube-vis", "coco-ovis", "coco-movers", "visolo-2019", "visolo-2021"]
+_Classes = Literal[
+    "", "coco-80", "coco-youtube-vis", "coco-ovis", "coco-movers", "coco-kinds", "visolo-2019", "visolo-2021"
+]
 
 
 def make_clips(

@@ -17,6 +17,7 @@ _COCO_TO_OVIS = {1: 1, 2: 21, 3: 25, 4: 22, 5: 23, 6: 25, 8: 25, 9: 24, 16: 2, 1
 _COCO_TO_OVIS |= {22: 8, 23: 9, 24: 10, 25: 11}
 
 _COCO = (*range(1, 12), *range(13, 26), 27, 28, *range(31, 45), *range(46, 66), 67, 70, *range(72, 83), *range(84, 91))
+_COCO_MOVERS = {1: 1, **dict.fromkeys(range(2, 10), 2), **dict.fromkeys(range(16, 26), 3)}
 _VISOLO_2021 = {1: 26, 2: 23, 3: 5, 4: 23, 5: 1, 7: 36, 8: 37, 9: 4, 16: 3, 17: 6, 18: 9, 19: 19, 21: 7, 22: 12, 23: 2}
 _VISOLO_2021 |= {24: 40, 25: 18, 34: 14, 35: 31, 36: 31, 41: 29, 42: 33, 43: 34}
 
@@ -29,7 +30,8 @@ CLASS_MAPS: Mapping[str, Mapping[int, int]] = {
     "visolo-2021": _VISOLO_2021,
     "coco-things": dict.fromkeys(_COCO_THINGS, 1),
     "voc-things": dict.fromkeys(_VOC_THINGS, 1),
-    "coco-movers": {1: 1, **dict.fromkeys(range(2, 10), 2), **dict.fromkeys(range(16, 26), 3)},
+    "coco-movers": _COCO_MOVERS,
+    "coco-kinds": dict.fromkeys(_COCO, 4) | _COCO_MOVERS,
     "mapillary-kitti": {56: 1, 20: 2, **dict.fromkeys(_VOID_OF_MAPILLARY, VOID)},
 }
 
@@ -40,7 +42,8 @@ def class_map(name: str) -> Mapping[int, int] | None:
     `coco-youtube-vis`, `voc-youtube-vis` and `coco-ovis` give the numbers of YouTube-VIS 2019 and OVIS; `visolo-2019`
     and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco-80` numbers COCO's without gaps;
     `coco-things` and `voc-things` keep what moves by itself or is moved, all as category 1, as STEm-Seg does for DAVIS;
-    `coco-movers` groups COCO's persons, vehicles and animals, what moves by itself, as 1, 2 and 3;
+    `coco-movers` groups COCO's persons, vehicles and animals, what moves by itself, as 1, 2 and 3,
+    and `coco-kinds` keeps all else as 4;
     `mapillary-kitti` keeps cars as 1 and persons as 2, and what might be taken for either as regions that do not count.
 
     Raises:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rotoscope.data.annotation_set import files, folders
 from rotoscope.data.reading import read_labels
 from rotoscope.data.sequences import Place, VideoSequence, in_order, match, read_place, sequence_names
+from rotoscope.data.tracks import MOST
 from rotoscope.errors import DataError
 from rotoscope.video.pictures import read_picture
 
@@ -87,12 +88,14 @@ class LabelledPictures:
 
     Args:
         root: see the module.
+        category: of all objects; 0 where it is not known.
 
     Raises:
         DataError: see `find_layout`; or no picture has a mask.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, category: int = 0) -> None:
+        self._category = category
         layout = find_layout(Path(root))
         pictures = in_order(files(layout.frames, PICTURES))
         masks = match(pictures, in_order(files(layout.masks, MASKS))).masks
@@ -112,3 +115,7 @@ class LabelledPictures:
         picture_path, mask_path = self._pairs[index]
         picture = read_picture(picture_path)
         return picture, read_labels(mask_path, (picture.shape[0], picture.shape[1]))
+
+    def categories(self, index: int) -> dict[int, int]:
+        """Give the category number of every label that a picture may have."""
+        return dict.fromkeys(range(1, MOST + 1), self._category) if self._category else {}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rotoscope.data.clip_set import AnnotatedClip, jpeg
 from rotoscope.data.coco import Coco
-from rotoscope.data.stills.cutouts import TRIES, Cutout, cut
+from rotoscope.data.stills.cutouts import TRIES, Cutout, cut, whole_objects
 from rotoscope.data.stills.layers import Layer, render
 from rotoscope.data.stills.scenes import Scene, SceneOptions
 from rotoscope.errors import DataError, OptionError
@@ -195,14 +195,11 @@ class _Maker:
         generator, pictures = self._generator, self._pictures
         for _ in range(10 * TRIES):
             number = pictures.usable[int(generator.integers(len(pictures.usable)))]
-            labels = pictures.read(number)[1]
-            whole = np.bincount(labels.ravel(), minlength=256) >= _CUTOUT_PIXELS
-            for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-                whole[edge] = False
-            ids = 1 + np.flatnonzero(whole[1:])
+            picture, labels = pictures.read(number)
+            ids = whole_objects(labels, _CUTOUT_PIXELS)
             if len(ids):
                 label = int(generator.choice(ids))
-                return cut(pictures.read(number)[0], labels == label), pictures.categories(number)[label]
+                return cut(picture, labels == label), pictures.categories(number)[label]
         raise DataError(f"hardly any picture has an object of {_CUTOUT_PIXELS} pixels to cut out; use larger pictures")
 
     def _shows_all(self, labels: NDArray[np.uint8]) -> bool:

@@ -255,10 +255,10 @@ class StillClips:
         """See `ClipSource.draw`."""
         scene = Scene(self._length, self._size, self._options, generator)
         if generator.random() < self._options.moved or not self._things:
-            pictures, index = _any_of(self._pictures, generator)
+            pictures, index = any_of(self._pictures, generator)
             draft = SceneDraft(scene.moved_still(*pictures.read(index)), self._size)
             return with_categories(draft, pictures, index)
-        backgrounds, index = _any_of(self._backgrounds, generator)
+        backgrounds, index = any_of(self._backgrounds, generator)
         background, _ = backgrounds.read(index)
         return SceneDraft(scene.composition(background, self._thing), self._size)
 
@@ -266,7 +266,7 @@ class StillClips:
         return self._things[int(generator.integers(len(self._things)))](frames, generator)
 
 
-def _any_of(sets: Sequence[Stills], generator: np.random.Generator) -> tuple[Stills, int]:
+def any_of(sets: Sequence[Stills], generator: np.random.Generator) -> tuple[Stills, int]:
     """Some picture of some set; the sets alike likely."""
     chosen = sets[int(generator.integers(len(sets)))]
     return chosen, int(generator.integers(len(chosen)))

@@ -25,6 +25,7 @@ OVIS = _names(
 )
 KITTI_MOTS = ("car", "pedestrian")
 MOVERS = ("person", "vehicle", "animal")  # groups of COCO's, for networks that saw few pictures
+KINDS = (*MOVERS, "thing")
 COCO = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
     *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
@@ -41,6 +42,7 @@ _UNDER = {
     "coco-youtube-vis": YOUTUBE_VIS_2019,
     "coco-ovis": OVIS,
     "coco-movers": MOVERS,
+    "coco-kinds": KINDS,
     "visolo-2019": YOUTUBE_VIS_2019,
     "visolo-2021": YOUTUBE_VIS_2021,
 }

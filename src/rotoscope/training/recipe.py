@@ -55,6 +55,7 @@ class PictureSet:
         count: pictures that the published set has, told by a dry run where the set is not at hand.
         classes: which categories of a COCO file are kept, as what; see `data.categories.class_map`.
         least_side: objects of a COCO file whose box is less wide or high are left out.
+        category: of all objects of a folder; 0 where it is not known.
     """
 
     kind: Literal["coco", "pictures"]
@@ -64,6 +65,7 @@ class PictureSet:
     count: int = 0
     classes: str = ""
     least_side: float = 30.0
+    category: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,11 +141,13 @@ class StillData:
         pictures: moved as a whole.
         weight: how often it is drawn from, against the other tables.
         engine: "scenes": ours; "released": the published 3DC-Seg's chain of changes; "warps": STEm-Seg's; "rotated":
-            each picture several times, see `turn`.
+            each picture several times, see `turn`; "pasted": pictures that move with their own objects, and `things`
+            before them, each of them an instance, see `data.pasted`.
         backgrounds: what compositions stand before; the pictures themselves where there are none.
         things: pictures whose objects are put before them.
+        pasted: fewest and most things put before a picture; for "pasted" only.
         moving: sequences whose objects are put before them, and whose frames are backgrounds too.
-        scene: chances and reaches; for "scenes" only.
+        scene: chances and reaches; for "scenes" and "pasted" only.
         warps: likewise, for "warps" only.
         turn: for "rotated" only.
     """
@@ -151,9 +155,10 @@ class StillData:
     kind: Literal["stills"]
     pictures: tuple[PictureSet, ...]
     weight: float = 1.0
-    engine: Literal["scenes", "released", "warps", "rotated"] = "scenes"
+    engine: Literal["scenes", "released", "warps", "rotated", "pasted"] = "scenes"
     backgrounds: tuple[PictureSet, ...] = ()
     things: tuple[PictureSet, ...] = ()
+    pasted: tuple[int, int] = (0, 4)
     moving: tuple[VideoSet, ...] = ()
     scene: SceneOptions = field(default_factory=SceneOptions)
     warps: WarpOptions = field(default_factory=WarpOptions)

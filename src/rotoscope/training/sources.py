@@ -13,6 +13,7 @@ from rotoscope.data.categories import class_map
 from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop, WholeFrames
 from rotoscope.data.coco import Coco
 from rotoscope.data.frame_changes import FrameChanges
+from rotoscope.data.pasted import PastedStills
 from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.rendered import RenderedClips
 from rotoscope.data.rotated import RotatedCrop
@@ -121,13 +122,18 @@ def _stills(table: StillData, clips: ClipShape, root: Path) -> ClipSource:
         if len(pictures) != 1 or table.backgrounds or table.things or table.moving:
             raise OptionError("the rotated engine copies one set of pictures; it takes no backgrounds or things")
         return CopiedStills(pictures[0], clips.length, _turned(table.turn, clips))
+    if table.engine == "pasted":
+        if table.backgrounds or table.moving:
+            raise OptionError("the engine of pasted things takes pictures and things; no backgrounds, nothing moving")
+        things = [stills(item, root) for item in table.things]
+        return PastedStills(pictures, things, table.pasted, clips.length, clips.size, table.scene)
     moving = _all_sequences(table.moving, root)
     backgrounds = [stills(item, root) for item in table.backgrounds] or pictures
-    things = [cut_from(stills(item, root)) for item in table.things]
+    sources = [cut_from(stills(item, root)) for item in table.things]
     if moving:
         backgrounds = [*backgrounds, FramesOf(moving)]
-        things = [*things, moving_things(moving)]
-    return StillClips(pictures, backgrounds, things, clips.length, clips.size, table.scene)
+        sources = [*sources, moving_things(moving)]
+    return StillClips(pictures, backgrounds, sources, clips.length, clips.size, table.scene)
 
 
 def _turned(turn: TurnRecipe, clips: ClipShape) -> RotatedCrop:
@@ -137,7 +143,7 @@ def _turned(turn: TurnRecipe, clips: ClipShape) -> RotatedCrop:
 def stills(item: PictureSet, root: Path) -> Stills:
     """Open a set of pictures."""
     if item.kind == "pictures":
-        return folder.LabelledPictures(root / item.path)
+        return folder.LabelledPictures(root / item.path, item.category)
     images = root / item.images if item.images else None
     return Coco(root / item.path, images, item.split or None, item.least_side, class_map(item.classes))
 

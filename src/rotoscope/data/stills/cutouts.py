@@ -83,6 +83,20 @@ def _draw_cutout(stills: Stills, least: int, frames: int, generator: np.random.G
     raise DataError(f"{TRIES} pictures without an object of {least} pixels; are these masks empty?")
 
 
+def whole_objects(labels: Labels, least: int) -> NDArray[np.intp]:
+    """Ids of the objects of at least so many pixels that touch no edge of the picture; 255 does not count.
+
+    Args:
+        labels: (H, W) uint8.
+        least: pixels.
+    """
+    whole = np.bincount(labels.ravel(), minlength=256) >= least
+    whole[[0, 255]] = False
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        whole[edge] = False
+    return np.flatnonzero(whole)
+
+
 def cut(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Cutout:
     """Cut a thing out.
 

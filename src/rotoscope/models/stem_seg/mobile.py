@@ -4,7 +4,7 @@ Paper: Athar et al., "STEm-Seg: Spatio-temporal Embeddings for Instance Segmenta
 
 Intended differences to the paper's networks, besides the encoder: embedding, seediness, classes and foreground come
 from one decoder; at strides 8 and 4 its convolutions mix space and time for each channel alone, then channels, since
-most of the places are there; all objects are of one class.
+most of the places are there; all objects are of one class, or of a few.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class MobileStemSeg(StemSeg):
         widths: of the decoder at strides 32, 16, 8 and 4.
         mode: of the embedding.
         length: frames of a clip.
+        categories: names, by number from 1; () where all objects are alike.
     """
 
     encoder: MobileEncoder
@@ -69,12 +70,13 @@ class MobileStemSeg(StemSeg):
         widths: Sequence[int] = (192, 160, 96, 64),
         mode: str = "xyff",
         length: int = 8,
+        categories: tuple[str, ...] = (),
     ) -> None:
         nn.Module.__init__(self)
         chosen = mode_of(mode)
         self.length, self.mode = length, mode
         self.dimensions, self.free = chosen.dimensions, chosen.free
-        self.categories, self.classes = (), 2
+        self.categories, self.classes = categories, max(1, len(categories)) + 1
         self.register_buffer("free_bandwidths", torch.full((chosen.free,), 1 / FREE_STD**2), persistent=False)
         options = DecoderOptions(in_channels=channels, groups=8, separable=(8, 4))
         self.encoder = MobileEncoder(channels)

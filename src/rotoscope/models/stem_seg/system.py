@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
 from rotoscope.errors import OptionError, WeightsError
+from rotoscope.masks.category_names import KINDS
 from rotoscope.models.contract import PublishedNetwork, System
 from rotoscope.models.stem_seg import published
 from rotoscope.models.stem_seg.analyses import ANALYSES
@@ -37,7 +40,7 @@ SYSTEM = System(
     title="instances as Gaussians in an embedding of whole clips",
     paper="Athar et al., STEm-Seg: Spatio-temporal Embeddings for Instance Segmentation in Videos, ECCV 2020",
     task="instances",
-    networks={**NETWORKS, "mobile": MobileStemSeg},
+    networks={**NETWORKS, "mobile": MobileStemSeg, "mobile_kinds": partial(MobileStemSeg, categories=KINDS)},
     options=EmbeddingOptions,
     analyses=ANALYSES,
     published_options={name: PUBLISHED[task] for name in NETWORKS for task in TASKS if name.startswith(f"{task}_")},
