@@ -3,8 +3,8 @@
 Paper: Lin et al., "Video Instance Segmentation with a Propose-Reduce Paradigm" (ICCV 2021), section 3.3 and Algorithm
 1; the soft form and the category-aware one are the released code's.
 
-Intended differences to the authors' code: overlaps are counted on run lengths, and only of pairs that can matter: a
-histogram of where a sequence lies bounds what two can share. A video whose sequences all have low scores is no error.
+Intended differences to the authors' code: overlaps are counted on run lengths. A video whose sequences all have low
+scores is no error.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.masks.overlap import Intervals, of_track, shared_pixels
+from rotoscope.masks.track_overlap import shared_by_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence
 
-_BANDS = 32  # of a frame, in the histogram
 _SIGMA = 0.5  # of the soft form
 _SOFT_LEAST = 0.001
 _CATEGORY_OVERLAP = 0.9  # from which sequences are doubles before the categories are looked at
@@ -40,7 +39,7 @@ class Kept:
 
 
 class SequenceOverlaps:
-    """IoU of whole sequences, on demand.
+    """IoU of whole sequences.
 
     Args:
         sequences: all of one padded size.
@@ -48,52 +47,24 @@ class SequenceOverlaps:
     """
 
     def __init__(self, sequences: Sequence[MaskSequence], frames: int) -> None:
-        sizes = {mask.size for one in sequences for mask in one.masks.values()}
-        if len(sizes) > 1:
-            raise ValueError(f"sequences of one video have masks of one size, not {sorted(sizes)}")
-        height, width = sizes.pop() if sizes else (1, 1)
-        self._lines = [of_track(one.masks, height * width) for one in sequences]
-        edges = np.arange(frames)[:, None] * (height * width) + np.linspace(0, width, _BANDS + 1).astype(int) * height
-        self._histograms = np.stack([_histogram(line, edges) for line in self._lines]) if sequences else None
-        self._areas = np.array([line.area for line in self._lines], np.int64)
-        self._shared = np.full((len(sequences), len(sequences)), -1, np.int64)  # pixels, -1 not counted yet
+        shared = shared_by_tracks([one.masks for one in sequences], frames)
+        areas = shared.diagonal()
+        joint = areas[:, None] + areas - shared
+        self._ious: NDArray[np.float64] = np.zeros(shared.shape)
+        np.divide(shared, joint, out=self._ious, where=joint > 0)
 
-    def with_others(self, place: int, others: NDArray[np.intp], least: float = 0.0) -> NDArray[np.float64]:
+    def with_others(self, place: int, others: NDArray[np.intp]) -> NDArray[np.float64]:
         """IoU of one sequence with others.
 
         Args:
             place: of the one.
             others: (N,) places.
-            least: what cannot reach this IoU may be told as 0.
 
         Returns:
             (N,) IoU over all frames together (equation 3); 0 where both are empty.
         """
-        if self._histograms is None or not len(others):
-            return np.zeros(len(others))
-        joint = self._areas[others] + self._areas[place]
-        most = self._shared[place, others]
-        new = np.flatnonzero(most < 0)
-        most[new] = np.minimum(self._histograms[others[new]], self._histograms[place]).sum(axis=1, dtype=np.int64)
-        near = new[(most[new] > 0) & (most[new] >= least * (joint[new] - most[new]))]
-        if len(near):
-            shared = shared_pixels([self._lines[other] for other in others[near]], [self._lines[place]])[:, 0]
-            self._shared[place, others[near]] = self._shared[others[near], place] = most[near] = shared
-        most[np.setdiff1d(new, near)] = 0
-        found = np.zeros(len(others))
-        np.divide(most, joint - most, out=found, where=joint > most)
+        found: NDArray[np.float64] = self._ious[place, others]
         return found
-
-
-def _histogram(line: Intervals, edges: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Pixels of a set in each band of each frame: (frames * bands,)."""
-    if not len(line.starts):
-        return np.zeros(edges.shape[0] * (edges.shape[1] - 1), np.int32)
-    total = np.concatenate([[0], np.cumsum(line.stops - line.starts)])
-    begun = np.maximum(np.searchsorted(line.starts, edges, side="right") - 1, 0)
-    inside = np.clip(edges - line.starts[begun], 0, line.stops[begun] - line.starts[begun])
-    found: NDArray[np.int32] = np.diff(total[begun] + inside, axis=1).astype(np.int32).ravel()
-    return found
 
 
 def hard_reduction(
@@ -119,7 +90,7 @@ def hard_reduction(
             break
         kept.append(Kept(best, sequences[best].scores))
         left = left[1:]
-        left = left[overlaps.with_others(best, left, overlap) < overlap]
+        left = left[overlaps.with_others(best, left) < overlap]
     return kept
 
 
