@@ -7,6 +7,7 @@ import torch
 from rotoscope.errors import WeightsError
 from rotoscope.inference.loading import on_meta, parameters_of
 from rotoscope.inference.prepare import prepare
+from rotoscope.masks.category_names import KINDS
 from rotoscope.models.stem_seg.mobile import MobileStemSeg
 from rotoscope.training.start import start_from
 from tests.models.stem_seg.test_network import clip, equal
@@ -31,6 +32,14 @@ def picture_weights(network):
 
 def test_it_is_small():
     assert 1e6 < parameters_of(on_meta("stem-seg", "mobile")) <= 8e6
+
+
+@torch.inference_mode()
+def test_kinds_have_a_map_each():
+    network = MobileStemSeg(16, (16, 16, 16, 16), categories=KINDS).eval()
+    assert network(clip(4, 50, 70)).classes.shape[1] == 5  # and the background
+    named = on_meta("stem-seg", "mobile_kinds")
+    assert (named.categories, named.classes) == (("person", "vehicle", "animal", "thing"), 5)
 
 
 @torch.inference_mode()

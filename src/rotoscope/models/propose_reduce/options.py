@@ -12,7 +12,7 @@ Protocol = Literal["auto", "youtube-vis", "davis"]
 Reduce = Literal["auto", "hard", "soft", "category", "none"]
 Labels = Literal["best", "every"]
 Overlapping = Literal["auto", "yes", "no"]
-Names = Literal["auto", "ytvis2019", "ytvis2021"]
+Names = Literal["auto", "ytvis2019", "ytvis2021", "kinds"]
 _YOUTUBE_LIMIT, _DAVIS_LIMIT = (360, 640), (480, 854)  # short and long side that a frame is fitted into
 _DAVIS_MEMORIES = 10  # of a video, in the released code
 
@@ -26,7 +26,8 @@ class WholeVideoOptions:
             most 20 sequences that do not overlap); "auto" goes by the network's classes.
         size: what frames are resized to before the network: "360x640" height x width, "480" short edge, "unchanged";
             "auto" fits them into 640x360 (YouTube-VIS) or 854x480 (DAVIS), enlarging small ones.
-        categories: whose names categories have; "auto" is YouTube-VIS 2019 for 40 of them.
+        categories: whose names categories have; "auto" is YouTube-VIS 2019 for 40 of them, person, vehicle, animal and
+            thing for four.
         key_frames: frames that objects are looked for in, spread evenly; 0: 5 (YouTube-VIS) or 8 (DAVIS).
         memory_every: every so many-th frame from a key frame is remembered, as in the paper; 0 is as the released code
             has it: every frame (YouTube-VIS), ten a video (DAVIS).
