@@ -76,6 +76,16 @@ def test_preparing_for_inference_changes_nothing():
     equal(prepare(network, torch.device("cpu"), torch.float32)(frames), before, 1e-3)
 
 
+@torch.inference_mode()
+def test_bfloat16_stays_near_float32():
+    network = tiny()
+    frames = clip(8, 64, 96)
+    exact = network(frames)
+    rough = prepare(network, torch.device("cpu"), torch.bfloat16)(frames)
+    assert rough.seediness.dtype == torch.bfloat16
+    assert (rough.seediness.float() - exact.seediness).abs().max() < 0.05
+
+
 def test_it_starts_from_public_picture_weights(tmp_path):
     network = tiny()
     arrays = picture_weights(network)

@@ -143,7 +143,8 @@ class Branch(nn.ModuleList):
         if min(x.shape[-2:]) < side:  # the operator refuses maps smaller than its kernel unless they are padded
             x = functional.pad(x, (margin, margin, margin, margin))
             margin = 0
-        return functional.avg_pool3d(x, (3, side, side), (2, 1, 1), (1, margin, margin))
+        # In float32: a CPU has no such operator for bfloat16.
+        return functional.avg_pool3d(x.float(), (3, side, side), (2, 1, 1), (1, margin, margin)).to(x.dtype)
 
 
 class Join(nn.Module):
