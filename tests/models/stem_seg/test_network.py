@@ -204,7 +204,7 @@ def test_parameters_are_as_many_as_published(name):
 
 def test_every_network_is_built_and_named():
     networks = system("stem-seg").networks
-    assert set(networks) == {*NETWORKS, "mobile"}
+    assert set(networks) == {*NETWORKS, "mobile", "mobile_kinds"}
     for task in ("davis", "youtube_vis", "kitti_mots", "ovis"):
         for rest in ("r101", "r50", *(f"r50_{v}{c}" for v in ("dcnv1", "dcnv2", "d2conv3d") for c in ("", "_coarse"))):
             assert f"{task}_{rest}" in networks
