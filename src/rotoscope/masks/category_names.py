@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rotoscope.errors import OptionError
 
 
@@ -46,6 +48,29 @@ _UNDER = {
     "visolo-2019": YOUTUBE_VIS_2019,
     "visolo-2021": YOUTUBE_VIS_2021,
 }
+
+
+def names_of(
+    which: str, count: int, known: Mapping[str, tuple[str, ...]], by_count: Mapping[int, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The names of a network's categories.
+
+    Args:
+        which: a name of `known`, or "auto", which goes by `count`; where that is not known, numbers from 1 are given.
+        count: categories of the network.
+        known: what can be asked for.
+        by_count: what "auto" means.
+
+    Raises:
+        OptionError: the names are not as many as the categories.
+    """
+    if which == "auto":
+        found = by_count.get(count)
+        return tuple(str(number + 1) for number in range(count)) if found is None else found
+    names = known[which]
+    if len(names) != count:
+        raise OptionError(f"{which} has {len(names)} categories, the network has {count}; choose others")
+    return names
 
 
 def names_under(class_map: str) -> dict[int, str]:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rotoscope.errors import OptionError, OutputError
-from rotoscope.files import writing
+from rotoscope.errors import OptionError
 from rotoscope.render.colours import track_colour
 from rotoscope.render.overlay import check_image, default_font, draw_regions
+from rotoscope.render.picture_file import save_png
 from rotoscope.render.regions import Objects, Region, regions
 
 _BACKGROUND = (24, 26, 30)
@@ -138,11 +138,7 @@ class ContactSheet:
         Raises:
             OutputError: the file cannot be written or its name does not end in .png.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise OutputError(f"contact sheet {path.name!r} is not a PNG file; let the name end in .png")
-        with writing(path) as temporary:
-            Image.fromarray(self.image()).save(temporary, format="PNG")
+        save_png(path, "contact sheet", self.image)
 
     def _shown(self) -> list[_Kept]:
         """The kept frames that go on the sheet, evenly spaced and with the first."""

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rotoscope.errors import OutputError
-from rotoscope.files import writing
 from rotoscope.render.colours import track_colour
 from rotoscope.render.overlay import default_font
+from rotoscope.render.picture_file import save_png
 from rotoscope.types import Track
 
 MOST_ROWS = 60
@@ -87,11 +86,7 @@ class Timeline:
         Raises:
             OutputError: the file cannot be written or its name does not end in .png.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise OutputError(f"timeline {path.name!r} is not a PNG file; let the name end in .png")
-        with writing(path) as temporary:
-            Image.fromarray(self.image()).save(temporary, format="PNG")
+        save_png(path, "timeline", self.image)
 
     def _sizes(self, track: Track, width: int) -> NDArray[np.float64]:
         """How large a track is in each column of pixels, 0 to 1; 0 where it is not seen."""

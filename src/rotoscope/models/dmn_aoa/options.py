@@ -9,6 +9,7 @@ from rotoscope.errors import OptionError
 from rotoscope.models.dmn_aoa import alignment, matching, template
 from rotoscope.models.dmn_aoa.network import DATASETS, MatchRule
 from rotoscope.models.memory.options import MemoryOptions
+from rotoscope.models.option_checks import check_choices, check_shares
 
 Motion = Literal["previous", "memory"]
 
@@ -51,24 +52,22 @@ class AlignmentOptions(MemoryOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(
-            {
-                "template": (self.template, get_args(template.Mode)),
-                "align": (self.align, alignment.MODES),
-                "solver": (self.solver, matching.SOLVERS),
-                "dataset": (self.dataset, DATASETS),
-                "motion": (self.motion, get_args(Motion)),
-                "forget": (self.forget, ("oldest", "unused")),
-            }
-        )
+        known = {
+            "template": get_args(template.Mode),
+            "align": alignment.MODES,
+            "solver": matching.SOLVERS,
+            "dataset": DATASETS,
+            "motion": get_args(Motion),
+            "forget": ("oldest", "unused"),
+        }
+        check_choices(self, known)
         if not self.proposals:
             raise OptionError('proposals is empty; give "none", "built-in" or a folder of caches')
         for name, low, high in (("proposal_limit", 1, 10_000), ("cells", 1, 28)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise OptionError(f"{name} {value!r}: expected a whole number from {low} to {high}")
-        if not 0 <= self.proposal_score <= 1:
-            raise OptionError(f"proposal_score {self.proposal_score}: expected 0 to 1")
+        check_shares(self, ("proposal_score",))
         if not (0 <= self.overlap_weight <= 1 or self.overlap_weight == -1):
             raise OptionError(f"overlap_weight {self.overlap_weight}: expected 0 to 1, or -1 for the learnt one")
 
@@ -88,14 +87,3 @@ class AlignmentOptions(MemoryOptions):
             refine=self.refine,
             best=self.best,
         )
-
-
-def check_choices(choices: dict[str, tuple[object, tuple[str, ...]]]) -> None:
-    """Refuse a value that is none of its choices.
-
-    Raises:
-        OptionError: it says which there are.
-    """
-    for name, (value, known) in choices.items():
-        if value not in known:
-            raise OptionError(f"{name} {value!r} is not known; choose {', '.join(known)}")

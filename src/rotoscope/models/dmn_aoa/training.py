@@ -23,9 +23,10 @@ from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.dmn_aoa import alignment, matching, template
 from rotoscope.models.dmn_aoa.losses import coarse_loss, match_loss
 from rotoscope.models.dmn_aoa.network import MatchRule, Proposals
-from rotoscope.models.dmn_aoa.options import Motion, check_choices
+from rotoscope.models.dmn_aoa.options import Motion
 from rotoscope.models.memory.losses import objects_iou, objects_loss
 from rotoscope.models.memory.training import TrainingOptions, at, begin, chosen_labels, mode
+from rotoscope.models.option_checks import check_choices
 from rotoscope.ops.resize import padding_to
 
 _ENCODERS = ("memory_encoder", "query_encoder")
@@ -60,16 +61,15 @@ class AlignmentTraining(TrainingOptions):
         super().__post_init__()
         if min(self.coarse, self.match) < 0:
             raise OptionError(f"the weights of losses are 0 or more, not coarse {self.coarse}, match {self.match}")
-        check_choices(
-            {
-                "target": (self.target, ("exact", "greedy")),
-                "encoders": (self.encoders, ("trained", "frozen")),
-                "template": (self.template, get_args(template.Mode)),
-                "align": (self.align, alignment.MODES),
-                "solver": (self.solver, matching.SOLVERS),
-                "motion": (self.motion, get_args(Motion)),
-            }
-        )
+        known = {
+            "target": ("exact", "greedy"),
+            "encoders": ("trained", "frozen"),
+            "template": get_args(template.Mode),
+            "align": alignment.MODES,
+            "solver": matching.SOLVERS,
+            "motion": get_args(Motion),
+        }
+        check_choices(self, known)
 
     @property
     def rule(self) -> MatchRule:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from rotoscope.errors import OptionError
 from rotoscope.models.memory.entries import Remember
+from rotoscope.models.option_checks import check_choices, check_whole
 from rotoscope.ops.resize import SizeRule
 
 
@@ -36,15 +36,8 @@ class MemoryOptions:
     soft: bool = False
 
     def __post_init__(self) -> None:
-        least = {"memory_every": 1, "memory_limit": 2, "best": 0, "together": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise OptionError(f"{name} {value!r} is not a whole number")
-            if value < bound:
-                raise OptionError(f"{name} {value}: expected {bound} or more")
-        if self.remember not in get_args(Remember):
-            raise OptionError(f"remember {self.remember!r} is not known; choose {', '.join(get_args(Remember))}")
+        check_whole(self, {"memory_every": 1, "memory_limit": 2, "best": 0, "together": 1})
+        check_choices(self, {"remember": get_args(Remember)})
         SizeRule.parse(self.size)
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rotoscope.errors import OptionError
+from rotoscope.masks import category_names
 from rotoscope.masks.category_names import KINDS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 
 _NAMES = {"ytvis2019": YOUTUBE_VIS_2019, "ytvis2021": YOUTUBE_VIS_2021, "kinds": KINDS}
-_BY_COUNT: dict[int, tuple[str | None, ...]] = {1: (None,), len(KINDS): KINDS, len(YOUTUBE_VIS_2019): YOUTUBE_VIS_2019}
+_BY_COUNT = {len(KINDS): KINDS, len(YOUTUBE_VIS_2019): YOUTUBE_VIS_2019}
 
 
 def names_of(which: str, count: int) -> tuple[str | None, ...]:
@@ -20,9 +20,6 @@ def names_of(which: str, count: int) -> tuple[str | None, ...]:
     Raises:
         OptionError: the names are not as many as the categories.
     """
-    if which == "auto":
-        return _BY_COUNT.get(count) or tuple(str(number + 1) for number in range(count))
-    names = _NAMES[which]
-    if len(names) != count:
-        raise OptionError(f"{which} has {len(names)} categories, the network has {count}; choose others")
-    return names
+    if which == "auto" and count == 1:
+        return (None,)
+    return category_names.names_of(which, count, _NAMES, _BY_COUNT)

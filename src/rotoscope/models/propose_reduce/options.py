@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rotoscope.errors import OptionError
+from rotoscope.models.option_checks import check_choices, check_shares, check_whole
 from rotoscope.ops.resize import SizeRule
 
 Protocol = Literal["auto", "youtube-vis", "davis"]
@@ -74,19 +74,10 @@ class WholeVideoOptions:
 
     def __post_init__(self) -> None:
         least = {"key_frames": 0, "memory_every": 0, "memory_limit": 2, "detections": 1, "most": 1}
-        for name, bound in (least | {"memory_budget": 0, "disk_budget": 0}).items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise OptionError(f"{name} {value!r} is not a whole number")
-            if value < bound:
-                raise OptionError(f"{name} {value}: expected {bound} or more")
-        for name in ("score", "double", "overlap", "least_score"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"{name} {getattr(self, name)}: expected 0 to 1")
+        check_whole(self, least | {"memory_budget": 0, "disk_budget": 0})
+        check_shares(self, ("score", "double", "overlap", "least_score"))
         choices = {"protocol": Protocol, "reduce": Reduce, "labels": Labels, "overlapping": Overlapping}
-        for name, kind in (choices | {"categories": Names}).items():
-            if getattr(self, name) not in get_args(kind):
-                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(get_args(kind))}")
+        check_choices(self, {name: get_args(kind) for name, kind in (choices | {"categories": Names}).items()})
         if self.size != "auto":
             SizeRule.parse(self.size)
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from rotoscope.errors import OptionError
+from rotoscope.models.option_checks import check_choices, check_shares, check_whole
 from rotoscope.models.stem_seg.clustering import Leftovers, Response, Rules
 from rotoscope.models.stem_seg.decoders import LENGTHS
 from rotoscope.ops.resize import SizeRule
@@ -67,24 +68,15 @@ class EmbeddingOptions:
     clean: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("clip", "overlap", "most_in_clip", "most"):
-            if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
-                raise OptionError(f"{name} {getattr(self, name)!r} is not a whole number")
-        for name in ("most_in_clip", "most"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} {getattr(self, name)}: expected 1 or more")
+        check_whole(self, {"clip": min(LENGTHS), "overlap": 0, "most_in_clip": 1, "most": 1})
         if self.clip not in LENGTHS:
             raise OptionError(f"a clip of {self.clip} frames is not known; choose {', '.join(map(str, LENGTHS))}")
         if not 0 <= self.overlap < self.clip:
             raise OptionError(f"overlap {self.overlap} must lie in 0..{self.clip - 1} for clips of {self.clip} frames")
         bounded = ("foreground", "foreground_seediness", "least_seediness", "primary", "secondary", "least_overlap")
-        for name in bounded:
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"{name} {getattr(self, name)}: expected 0 to 1")
+        check_shares(self, bounded)
         choices = {"response": Response, "leftovers": Leftovers, "votes": Votes, "tracks": Tracks}
-        for name, kind in choices.items():
-            if getattr(self, name) not in get_args(kind):
-                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(get_args(kind))}")
+        check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         SizeRule.parse(self.size)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotoscope.errors import OptionError
+from rotoscope.masks import category_names
 from rotoscope.masks.category_names import COCO, MOVERS, OVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 
 _NAMES = {"coco": COCO, "ytvis2019": YOUTUBE_VIS_2019, "ytvis2021": YOUTUBE_VIS_2021, "ovis": OVIS, "movers": MOVERS}
@@ -20,9 +20,4 @@ def names_of(which: str, count: int) -> tuple[str, ...]:
     Raises:
         OptionError: the names are not as many as the categories.
     """
-    if which == "auto":
-        return _BY_COUNT.get(count) or tuple(str(number + 1) for number in range(count))
-    names = _NAMES[which]
-    if len(names) != count:
-        raise OptionError(f"{which} has {len(names)} categories, the network has {count}; choose others")
-    return names
+    return category_names.names_of(which, count, _NAMES, _BY_COUNT)

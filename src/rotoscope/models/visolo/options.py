@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.errors import OptionError
+from rotoscope.models.option_checks import check_choices, check_shares, check_whole
 from rotoscope.ops.resize import SizeRule
 
 Decay = Literal["gaussian", "linear"]
@@ -60,20 +61,10 @@ class OnlineOptions:
     published: bool = False
 
     def __post_init__(self) -> None:
-        least = {"memory_every": 0, "memory_recent": 1, "memory_limit": 2, "lost_limit": 0, "most": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise OptionError(f"{name} {value!r} is not a whole number")
-            if value < bound:
-                raise OptionError(f"{name} {value}: expected {bound} or more")
-        for name in ("least_score", "keep_score", "overlap", "least_similarity"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"{name} {getattr(self, name)}: expected 0 to 1")
+        check_whole(self, {"memory_every": 0, "memory_recent": 1, "memory_limit": 2, "lost_limit": 0, "most": 1})
+        check_shares(self, ("least_score", "keep_score", "overlap", "least_similarity"))
         choices = {"decay": Decay, "aggregate": Aggregate, "reweight": Reweight, "categories": Names}
-        for name, kind in choices.items():
-            if getattr(self, name) not in get_args(kind):
-                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(get_args(kind))}")
+        check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         parse_grid(self.grid)
         SizeRule.parse(self.size)
 
