@@ -71,7 +71,8 @@ def test_a_dry_run_without_the_data(path, tmp_path):
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_its_inference_options_are_known(path):
     recipe = read_recipe(path)
-    system(recipe.system).options(**recipe.inference)
+    options = system(recipe.system).options(**recipe.inference)
+    assert {name: getattr(options, name) for name in recipe.inference} == dict(recipe.inference)
 
 
 def one_step(name, folder):
