@@ -4,8 +4,12 @@ They are kept in float16, with a card that says where they come from and what th
 
     rotoscope segment davis16-dev/JPEGImages/480p -m runs/stage2/last.safetensors -o results
     rotoscope evaluate davis16 --annotations davis16-dev --predictions results --json scores.json
-    python scripts/bundle_weights.py runs/stage2/last.safetensors 3dc-seg-mobile --scores scores.json \
+    python scripts/bundle_weights.py runs/stage2/last.safetensors 3dc-seg-mobile \
+        --scores "davis16-dev, 854x480" scores.json \
         --source "DeepLabv3-MobileNetV2 (Apache-2.0), then davis16-half; recipes/3dc-seg-mobile, docs/bundled-models.md"
+
+`--scores` may be given several times, with what `rotoscope evaluate` wrote for DAVIS or YouTube-VIS's format. `--set`
+changes inference options that the card keeps.
 """
 
 from __future__ import annotations
@@ -27,8 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Put a training's weights into the package.")
     parser.add_argument("weights", type=Path, help="last.safetensors or best.safetensors of a training")
     parser.add_argument("name", help="of the model")
-    parser.add_argument("--scores", type=Path, required=True, help="JSON that `rotoscope evaluate davis16` wrote")
-    parser.add_argument("--on", default="davis16-dev, 854x480", help="what the scores were measured on")
+    parser.add_argument("--scores", nargs=2, action="append", required=True, metavar=("ON", "JSON"))
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("OPTION", "JSON_VALUE"))
     parser.add_argument("--source", required=True, help="data and recipe")
     parser.add_argument("--licence", default="Apache-2.0")
     given = parser.parse_args()
@@ -40,7 +44,8 @@ def main() -> None:
         name=given.name,
         source=f"{given.source}; commit {commit.strip()}",
         licence=given.licence,
-        scores={given.on: scores(json.loads(given.scores.read_text("utf-8")))},
+        options={**card.options, **{name: json.loads(value) for name, value in given.set}},
+        scores={on: scores(json.loads(Path(file).read_text("utf-8"))) for on, file in given.scores},
     )
     card = save_weights(WEIGHTS / f"{given.name}.safetensors", half, card)
     write_whole(WEIGHTS / f"{given.name}.json", (json.dumps(asdict(card), indent=1) + "\n").encode())
@@ -48,10 +53,13 @@ def main() -> None:
 
 
 def scores(report: dict) -> dict[str, float]:
-    """J, F and J&F of the whole set and J of each sequence."""
+    """J, F and J&F of the set, with J of each sequence where those have one object; or AP, AP50 and AR10 of tracks."""
     total = report["global"]
+    if "AP50" in total:
+        return {name: round(total[name], 3) for name in ("AP", "AP50", "AR10")}
     found = {name: round(total[f"{name}-Mean"], 3) for name in ("J", "F", "J&F")}
-    return found | {f"J {item['sequence']}": round(item["J-Mean"], 3) for item in report["sequences"]}
+    of_one = [item for item in report["sequences"] if len(item.get("objects", [item])) == 1]
+    return found | {f"J {item['sequence']}": round(item["J-Mean"], 3) for item in of_one}
 
 
 if __name__ == "__main__":
