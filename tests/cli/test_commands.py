@@ -68,3 +68,25 @@ def test_demo(capsys, tmp_path, monkeypatch):
     assert "J 0." in out or "J 1." in out
     for name in ("rendered.mp4", "masks/rendered.overlay.mp4", "masks/rendered.sheet.png", "masks/rendered/00005.png"):
         assert (tmp_path / name).exists(), name
+
+
+def test_demo_of_a_model_that_follows_objects_gives_it_those_of_the_first_frame(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_command, "FRAMES", 3)
+    code, out, _ = run(capsys, "demo", "-m", "stm-mobile", "-o", tmp_path)
+    assert code == 0
+    assert float(out.split("DAVIS 2017, semi-supervised protocol): J ")[1].split(",")[0]) > 0.7
+    assert (tmp_path / "masks/rendered/00002.png").exists()
+    code, _, err = run(capsys, "demo", tmp_path / "rendered.mp4", "-m", "stm-mobile", "-o", tmp_path / "own")
+    assert code == 2
+    assert "--masks" in err
+
+
+def test_demo_of_a_model_of_instances_writes_and_scores_them(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_command, "FRAMES", 3)
+    path = tmp_path / "small.safetensors"
+    save_weights(path, MobileStemSeg().state_dict(), Card("small", "stem-seg", "mobile", options={"size": "48"}))
+    code, out, _ = run(capsys, "demo", "-m", path, "-o", tmp_path)
+    assert code == 0
+    assert "DAVIS 2017, unsupervised protocol): J " in out
+    for name in ("rendered.json", "rendered.txt", "rendered.timeline.png", "results.json"):
+        assert (tmp_path / "masks" / name).exists(), name

@@ -1,4 +1,4 @@
-"""`rotoscope demo`: the main job on a rendered clip with known truth, or on a video of one's own."""
+"""`rotoscope demo`: a model's job on a rendered clip with known truth, or on a video of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tyro
 
 if TYPE_CHECKING:
     from rotoscope.data.synthetic import SyntheticClip
+    from rotoscope.types import Task
 
 SEED = 2
 FRAMES = 60
@@ -24,19 +25,29 @@ def demo(
 ) -> None:
     """Render a short clip with known ground truth, segment it, score it; or segment a video of your own.
 
+    A model that follows objects is given those of the clip's first frame.
+
     Args:
         video: A video of your own instead of the rendered clip; it is not scored.
         output: Folder for clip, masks, overlay video and contact sheet.
         model: As in `rotoscope segment`.
         device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        RotoscopeError: the model or the video cannot be used, or the model needs masks of your video.
     """
     from rich.console import Console
 
-    from rotoscope.cli.segment import run_all
+    from rotoscope.cli.segment import check_masks, of_instances, run_all
     from rotoscope.data.synthetic import SyntheticClip
     from rotoscope.inference.jobs import Outputs, plan
     from rotoscope.inference.loading import load
+    from rotoscope.inference.prompting import GivenMasks
 
+    loaded = load(model, device=device)
+    task = loaded.declaration.task
+    masks = GivenMasks(output / "truth", at=0) if task == "propagate" and video is None else None
+    check_masks(loaded, masks is not None)
     console = Console(highlight=False, soft_wrap=True)
     source = video
     if source is None:
@@ -45,10 +56,12 @@ def demo(
         render(clip, source, output / "truth" / "rendered")
         console.print(f"rendered {FRAMES} frames of {clip.info.width}x{clip.info.height} -> {source}", markup=False)
     outputs = Outputs(output / "masks")
-    jobs = plan([source], outputs)
-    run_all(load(model, device=device), jobs, outputs, resume=False)
+    if task == "instances":
+        outputs = of_instances(loaded, outputs)
+    jobs = plan([source], outputs, masks)
+    run_all(loaded, jobs, outputs, resume=False)
     if video is None:
-        console.print(_scores(output), markup=False)
+        console.print(_scores(output, task), markup=False)
     console.print(
         f"look at {outputs.folder / (jobs[0].name + '.sheet.png')} and {jobs[0].name}.overlay.mp4 beside it\n"
         f"on a file of your own: make demo VIDEO=path, or rotoscope segment path",
@@ -71,10 +84,17 @@ def render(clip: SyntheticClip, video: Path, truth: Path) -> None:
             report(Progress(frame.index + 1, len(clip), time.monotonic() - start))
 
 
-def _scores(output: Path) -> str:
+def _scores(output: Path, task: Task) -> str:
+    """What the masks score, by the protocol of DAVIS that the task has."""
     from rotoscope.data.davis import find_annotations
-    from rotoscope.metrics import davis16
+    from rotoscope.metrics import davis16, davis17
 
-    scores = davis16.evaluate(find_annotations(output / "truth").sequences, output / "masks")
+    truth = find_annotations(output / "truth").sequences
+    scores: davis16.Davis16Scores | davis17.Davis17Scores
+    if task == "foreground":
+        protocol, scores = "DAVIS 2016", davis16.evaluate(truth, output / "masks")
+    else:
+        way: davis17.Task = "semi-supervised" if task == "propagate" else "unsupervised"
+        protocol, scores = f"DAVIS 2017, {way}", davis17.evaluate(truth, output / "masks", way)
     region, boundary = scores.region_statistics.mean, scores.boundary_statistics.mean
-    return f"against the truth (DAVIS 2016 protocol): J {region:.3f}, F {boundary:.3f}"
+    return f"against the truth ({protocol} protocol): J {region:.3f}, F {boundary:.3f}"

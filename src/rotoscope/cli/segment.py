@@ -105,9 +105,9 @@ def segment(
     changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "proposals": proposals}
     given = {name: value for name, value in changes.items() if value is not None}
     loaded = with_given_detector(loaded, detector).with_options(**given, **changed_options(loaded, set))
-    _check_masks(loaded, masks is not None)
+    check_masks(loaded, masks is not None)
     if loaded.declaration.task == "instances":
-        outputs = _of_instances(loaded, outputs, bool(format), most_tracks, numbers)
+        outputs = of_instances(loaded, outputs, bool(format), most_tracks, numbers)
         jobs = plan(sources, outputs, given_masks)
         if outputs.numbers is not None:
             outputs.numbers.check(job.name for job in jobs)
@@ -129,8 +129,22 @@ def _given(masks: Path | None, at: int | None, both_ways: bool, late: bool) -> G
     return None
 
 
-def _of_instances(model: Model, outputs: Outputs, chosen: bool, most: int | None, numbers: Path | None) -> Outputs:
-    """What is written of a model that finds instances: everything, where no format was chosen."""
+def of_instances(
+    model: Model, outputs: Outputs, chosen: bool = False, most: int | None = None, numbers: Path | None = None
+) -> Outputs:
+    """What is written of a model that finds instances: everything, where no format was chosen.
+
+    Args:
+        model: finds instances.
+        outputs: as the command line has them.
+        chosen: whether its formats were named.
+        most: tracks of a video.
+        numbers: annotation file whose numbers are written.
+
+    Raises:
+        OptionError: an option that such a model, or this one, does not have.
+        RotoscopeError: the annotation file cannot be used.
+    """
     from rotoscope.cli.progress import complain
     from rotoscope.errors import OptionError
     from rotoscope.inference.instances import read_numbers
@@ -149,8 +163,12 @@ def _of_instances(model: Model, outputs: Outputs, chosen: bool, most: int | None
     return replace(outputs, formats=formats, instances=True, most_tracks=most, numbers=known)
 
 
-def _check_masks(model: Model, given: bool) -> None:
-    """Refuse masks that mean nothing, and missing ones, before any video is opened."""
+def check_masks(model: Model, given: bool) -> None:
+    """Refuse masks that mean nothing, and missing ones, before any video is opened.
+
+    Raises:
+        OptionError: the model takes no masks, or needs some.
+    """
     from rotoscope.errors import OptionError
 
     if given and model.declaration.prompts == "none":
