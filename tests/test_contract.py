@@ -78,6 +78,15 @@ def images(count, size=(48, 64), seed=0):
     return [frame.image for frame in moving_disc_clip(count, size, seed)[0]]
 
 
+def test_pictures_may_lie_anyhow_in_memory(model):
+    pictures = images(3)
+    turned = [np.ascontiguousarray(image[::-1, :, ::-1])[::-1, :, ::-1] for image in pictures]
+    assert min(turned[0].strides) < 0
+    assert [result.objects for result in through(model, turned)[0]] == [
+        result.objects for result in through(model, pictures)[0]
+    ]
+
+
 def prompts_for(model, size):
     if model.declaration.prompts == "none":
         return ()

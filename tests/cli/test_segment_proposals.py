@@ -136,7 +136,12 @@ def test_options_by_name(run, tmp_path):
     )
     options = json.loads((tmp_path / "out" / "a.done.json").read_text())["options"]
     assert (options["align"], options["template"], options["size"]) == ("forward", "first", "48")
+    refused(
+        segment(run, source, tmp_path, "--set", "size=48", "--size", "64"),
+        "size is given by --size and by --set; give it once",
+    )
     for change, words in {
+        "size=0x48": ("size '0x48' lies outside",),
         "align=near": ("near", "mutual"),
         "colour=red": ("colour",),
         "align": ("name=value",),

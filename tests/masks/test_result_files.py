@@ -189,6 +189,21 @@ def test_mots_ids_may_change_their_class(tmp_path):
     assert (tmp_path / "again.txt").read_text() == path.read_text()
 
 
+def test_mots_ids_that_would_meet_are_numbered_anew(tmp_path):
+    tracks = [Track(1, "car", 1.0, {0: mask(0)}), Track(1001, "car", 1.0, {0: mask(8)})]
+    write_mots(tmp_path / "two.txt", tracks)
+    assert {track.id: track.masks[0] for track in read_mots(tmp_path / "two.txt")} == {1001: mask(0), 1002: mask(8)}
+
+
+def test_mots_of_more_tracks_than_a_thousand(tmp_path):
+    tracks = [Track(number, "car", 1.0, {number: mask(0)}) for number in range(1, 1202)]
+    tracks.append(Track(1202, "pedestrian", 1.0, {0: mask(8)}))
+    write_mots(tmp_path / "many.txt", tracks)
+    found = read_mots(tmp_path / "many.txt")
+    assert [track.masks for track in found] == [track.masks for track in tracks]
+    assert [(track.id, track.label) for track in found[-2:]] == [(1_001_201, "car"), (2_000_001, "pedestrian")]
+
+
 def test_mots_without_masks(tmp_path):
     write_mots(tmp_path / "none.txt", [])
     assert (tmp_path / "none.txt").read_text() == ""
@@ -201,7 +216,10 @@ def test_mots_without_masks(tmp_path):
         ([Track(1, "dog")], "'dog'.* one of: car"),
         ([Track(1)], "one of"),
         ([Track(0, "car")], "ids start at 1"),
-        ([Track(1, "car", 1.0, {3: mask(0)}), Track(1001, "car", 1.0, {3: mask(8)})], "two tracks .*1001 on frame 3"),
+        (
+            [Track(1, "car", 1.0, {3: mask(0)}), Track(1, "car", 1.0, {3: mask(8)})],
+            "two tracks .* id 1 on frame 3",
+        ),
         ([Track(1, "car", 1.0, {0: mask(0)}), Track(2, "car", 1.0, {0: mask(0, size=(9, 9))})], "one size"),
     ],
 )

@@ -149,6 +149,15 @@ def test_names_kept_apart_do_not_cover_one_another() -> None:
     )
 
 
+def test_names_without_room_near_their_object_go_elsewhere_in_the_picture() -> None:
+    objects = [ObjectMask(number, encode(square(300, 300, 2, 2, 12)), 0.5, "dog") for number in range(1, 21)]
+    alone = {item.track_id: overlay(grey(300, 300), [item], names=True, opacity=0, contour=False) for item in objects}
+    drawn = overlay(grey(300, 300), objects, names=True, apart=True, opacity=0, contour=False)
+    assert plates(drawn, range(1, 21)) == {
+        number: plates(picture, range(number, number + 1))[number] for number, picture in alone.items()
+    }
+
+
 def test_where_there_is_no_room_names_still_are_drawn() -> None:
     objects = [ObjectMask(number, encode(square(24, 60, 4, 4, 16)), 0.5, "dog") for number in range(1, 7)]
     drawn = overlay(grey(24, 60), objects, names=True, apart=True, opacity=0, contour=False)

@@ -39,8 +39,9 @@ def changed_options(model: Model, changes: Sequence[str]) -> dict[str, Any]:
     from rotoscope.training.recipe_file import filled
 
     values = values_of(changes)
-    for name, value in values.items():  # what looks like a number is meant as a word where the option is one
-        values[name] = str(value) if isinstance(getattr(model.options, name, None), str) else value
+    for name, _, typed in (change.partition("=") for change in changes):
+        if isinstance(getattr(model.options, name, None), str) and not isinstance(values[name], str):
+            values[name] = typed  # what looks like a number is meant as a word where the option is one
     filled(type(model.options), {**asdict(model.options), **values}, "--set")
     return values
 

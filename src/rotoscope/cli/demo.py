@@ -43,6 +43,7 @@ def demo(
     from rotoscope.inference.jobs import Outputs, plan
     from rotoscope.inference.loading import load
     from rotoscope.inference.prompting import GivenMasks
+    from rotoscope.metrics import davis17
 
     loaded = load(model, device=device)
     task = loaded.declaration.task
@@ -57,7 +58,7 @@ def demo(
         console.print(f"rendered {FRAMES} frames of {clip.info.width}x{clip.info.height} -> {source}", markup=False)
     outputs = Outputs(output / "masks")
     if task == "instances":
-        outputs = of_instances(loaded, outputs)
+        outputs = of_instances(loaded, outputs, most=davis17.PROPOSALS)
     jobs = plan([source], outputs, masks)
     run_all(loaded, jobs, outputs, resume=False)
     if video is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_WIDTH = 120  # of the table in a file or a pipe: nothing is cut
+
 
 def models() -> None:
     """List the models: bundled ones by name, and the published networks that an authors' checkpoint opens."""
@@ -26,7 +28,10 @@ def models() -> None:
             if (name, network) not in used:
                 count = _millions(parameters_of(on_meta(name, network)))
                 table.add_row(f"{name}/{network}", chosen.task, count, "-m FILE", "the authors'")
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
+    console.print(table)
 
 
 def _millions(count: int) -> str:

@@ -104,7 +104,10 @@ def segment(
     changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
     changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "proposals": proposals}
     given = {name: value for name, value in changes.items() if value is not None}
-    loaded = with_given_detector(loaded, detector).with_options(**given, **changed_options(loaded, set))
+    changed = changed_options(loaded, set)
+    for name in given.keys() & changed.keys():
+        raise OptionError(f"{name} is given by --{name.replace('_', '-')} and by --set; give it once")
+    loaded = with_given_detector(loaded, detector).with_options(**given, **changed)
     check_masks(loaded, masks is not None)
     if loaded.declaration.task == "instances":
         outputs = of_instances(loaded, outputs, bool(format), most_tracks, numbers)
@@ -152,7 +155,10 @@ def of_instances(
     if most is not None and most < 1:
         raise OptionError(f"--most-tracks is {most}; expected 1 or more")
     if outputs.soft and not hasattr(model.options, "soft"):
-        raise OptionError("--soft writes the probabilities of a foreground, which a model of instances has not")
+        raise OptionError(
+            f"--soft writes the probabilities of a foreground, which {model.name}, a model of instances, has not; "
+            f"leave it out"
+        )
     if numbers is not None and not model.categories:
         raise OptionError(f"{model.name} tells no categories apart, which --numbers would number; leave it out")
     known = None if numbers is None else read_numbers(numbers)

@@ -203,7 +203,7 @@ def _kitti_mots(submission: Submission) -> tuple[Iterator[_Member], list[str]]:
     if lost and submission.missing == "error":
         raise DataError(
             f"there is no result of {len(lost)} sequences: {', '.join(lost[:5])}; write empty files where nothing was "
-            "found, or count missing ones as empty"
+            "found, or count missing ones as empty (--missing empty)"
         )
 
     def members() -> Iterator[_Member]:

@@ -85,7 +85,7 @@ def _of_folder(place: Path, truth: VideoSet, missing: Missing) -> list[ResultTra
     if absent and missing == "error":
         raise DataError(
             f"{place} has no file of {len(absent)} videos: {', '.join(absent[:5])}; write an empty list where nothing "
-            "was found, or count missing ones as empty"
+            "was found, or count missing ones as empty (--missing empty)"
         )
     return [replace(one, video_id=numbers[path.stem]) for path in files for one in read_results(path)]
 

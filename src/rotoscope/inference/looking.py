@@ -41,7 +41,7 @@ def analysis_of(model: Model, name: str) -> Analysis:
         raise OptionError(f"{model.name} is of {model.system.name}, which has nothing to look at; use another model")
     if name not in known:
         listed = "; ".join(f"{key}: {value.title}" for key, value in known.items())
-        said = f"has no analysis {name!r}; it has" if name else "has several things to look at, choose one with --what:"
+        said = f"has no analysis {name!r}; it has" if name else "has this to look at, choose with --what:"
         raise OptionError(f"{model.name} is of {model.system.name}, which {said} {listed}")
     return known[name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,6 +20,7 @@ from rotoscope.types import ObjectMask, RunLength, Track
 KITTI_CLASSES: Mapping[str, int] = MappingProxyType({"car": 1, "pedestrian": 2, "ignore": 10})
 _IGNORE = "ignore"  # regions that do not count; they may overlap each other, and share an id
 _IDS_PER_CLASS = 1000
+_IDS_PER_CROWDED_CLASS = 1_000_000
 _DIGITS = 9  # of a number; no frame, id or size has more
 
 
@@ -42,22 +44,23 @@ class MotsMask:
 def write_mots(path: Path, tracks: Sequence[Track], classes: Mapping[str, int] = KITTI_CLASSES) -> None:
     """Write tracks as MOTS text, sorted by frame and id.
 
-    By the format's convention ids below 1000 become class * 1000 + id; higher ones stay. Masks of one frame may not
-    overlap: where they do, the higher score keeps the pixels, then the lower id, as in a label map.
+    By the format's convention ids below 1000 become class * 1000 + id; higher ones stay. Where two tracks would get the
+    same number by that, the tracks of each class are numbered anew from 1, in order of id; above 999 of them class *
+    1,000,000 is added instead. Masks of one frame may not overlap: where they do, the higher score keeps the pixels,
+    then the lower id, as in a label map.
 
     Raises:
         MaskError: a label that `classes` lacks, an id twice on one frame, or masks of different sizes.
         OutputError: the file cannot be written.
     """
     frames: dict[int, dict[int, tuple[int, ObjectMask]]] = {}
-    for track in tracks:
-        number, category = _numbered(track, classes)
+    for track, number in zip(tracks, _numbers(tracks, classes), strict=True):
+        category = classes[track.label or ""]
         for index, mask in track.masks.items():
             others = frames.setdefault(index, {})
             if number in others:
                 raise MaskError(
-                    f"two tracks get the id {number} on frame {index}, since MOTS text makes ids below 1000 "
-                    f"class * 1000 + id; give every track an id of its own, or choose another format"
+                    f"two tracks have the id {track.id} on frame {index}; give every track an id of its own"
                 )
             others[number] = category, ObjectMask(number, mask, track.score)
     lines = []
@@ -140,14 +143,25 @@ def read_mots_pngs(folder: Path, classes: Mapping[str, int] = KITTI_CLASSES) -> 
     return {index: masks for index, masks in frames.items() if masks}
 
 
-def _numbered(track: Track, classes: Mapping[str, int]) -> tuple[int, int]:
-    if track.label is None or track.label not in classes:
-        known = ", ".join(sorted(classes))
-        raise MaskError(f"track {track.id} has the label {track.label!r}, MOTS text needs one of: {known}")
-    if track.id < 1:
-        raise MaskError(f"track {track.id} has no id that MOTS text can hold; ids start at 1")
-    category = classes[track.label]
-    return (track.id if track.id >= _IDS_PER_CLASS else category * _IDS_PER_CLASS + track.id), category
+def _numbers(tracks: Sequence[Track], classes: Mapping[str, int]) -> list[int]:
+    """The number of each track in the file."""
+    for track in tracks:
+        if track.label is None or track.label not in classes:
+            known = ", ".join(sorted(classes))
+            raise MaskError(f"track {track.id} has the label {track.label!r}, MOTS text needs one of: {known}")
+        if track.id < 1:
+            raise MaskError(f"track {track.id} has no id that MOTS text can hold; ids start at 1")
+    own = [(classes[track.label or ""], track.id) for track in tracks]
+    usual = [number if number >= _IDS_PER_CLASS else category * _IDS_PER_CLASS + number for category, number in own]
+    if len(set(zip(usual, (number for _, number in own), strict=True))) == len(set(usual)):
+        return usual
+    places: dict[tuple[int, int], int] = {}
+    of_class: Counter[int] = Counter()
+    for category, number in sorted(set(own)):
+        of_class[category] += 1
+        places[category, number] = of_class[category]
+    step = _IDS_PER_CLASS if max(of_class.values()) < _IDS_PER_CLASS else _IDS_PER_CROWDED_CLASS
+    return [category * step + places[category, number] for category, number in own]
 
 
 def _disjoint(items: Sequence[ObjectMask]) -> list[tuple[int, RunLength]]:

@@ -289,7 +289,10 @@ class _Scoring:
                 f"{where} holds the id {highest}, the first annotation of {self._name} has objects 1 to "
                 f"{self._objects}; use the ids of the annotation"
             )
-        return f"{where} holds the id {highest}; at most {PROPOSALS} proposals, numbered from 1, are allowed"
+        return (
+            f"{where} holds the id {highest}; at most {PROPOSALS} proposals, numbered from 1, are allowed; write "
+            f"the best ones alone (rotoscope segment --most-tracks {PROPOSALS})"
+        )
 
 
 def _assigned(region: Scores, boundary: Scores) -> NDArray[np.intp]:

@@ -109,7 +109,7 @@ def evaluate(
         if result is None and missing == "error":
             raise DataError(
                 f"there is no result of sequence {name}: looked for {name}.txt in {predictions}; "
-                "write an empty file where nothing was found, or count missing ones as empty"
+                "write an empty file where nothing was found, or count missing ones as empty (--missing empty)"
             )
         jobs.append(_Job(name, path, result, frames))
     scored = score_all(_score_files, jobs, list(annotations), workers, progress)

@@ -88,7 +88,7 @@ def match_files(
     if folder is None and missing == "error":
         raise DataError(
             f"there are no predictions of {name}: no PNG in {predictions / name}; "
-            "predict it, leave it out by naming the other sequences, or count missing ones as empty"
+            "predict it, leave it out by naming the other sequences, or count missing ones as empty (--missing empty)"
         )
     found = {} if folder is None else _by_stem(folder, (".png",))
     keys = [path.stem for path in annotations]
@@ -103,7 +103,7 @@ def match_files(
         if missing == "error":
             raise DataError(
                 f"{len(absent)} of {len(pairs)} frames of {name} have no prediction: no {_list(absent)} in {folder}; "
-                "predict them, or count missing ones as empty"
+                "predict them, or count missing ones as empty (--missing empty)"
             )
     return SequenceFiles(name, tuple(annotations), pairs)
 

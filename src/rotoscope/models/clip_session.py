@@ -114,11 +114,10 @@ class ClipSession(ClosingSession):
             OptionError: a prompt was given, the frame is out of order or of another size, or the session is over.
         """
         self._check(frame, prompt)
+        pixels = self._fit.pixels(frame.image)
         position = self._next
         self._next += 1
-        self._held[position] = _Held(
-            frame.index, frame.timestamp, frame.size, frame.name, self._fit.pixels(frame.image)
-        )
+        self._held[position] = _Held(frame.index, frame.timestamp, frame.size, frame.name, pixels)
         clip = self._windows.push()
         if clip is not None:
             self._run(clip)

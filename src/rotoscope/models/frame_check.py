@@ -31,6 +31,12 @@ def check_frame(frame: Frame, size: tuple[int, int], finished: bool) -> None:
     """
     if finished:
         raise OptionError("the session is finished; open a new one for another video")
+    if not isinstance(frame, Frame):
+        raise OptionError(f"a {type(frame).__name__} was given; expected a Frame(index, timestamp, image)")
+    if not isinstance(frame.image, np.ndarray):
+        raise OptionError(
+            f"frame {frame.index} is a {type(frame.image).__name__}; expected a numpy array, (H, W, 3) uint8 RGB"
+        )
     if frame.image.dtype != np.uint8 or frame.image.shape[2:] != (3,):
         raise OptionError(
             f"frame {frame.index} is {frame.image.dtype} of shape {frame.image.shape}; expected (H, W, 3) uint8 RGB"

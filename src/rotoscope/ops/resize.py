@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from rotoscope.errors import OptionError
 
@@ -74,6 +76,11 @@ def padding_to(size: tuple[int, int], multiple: int) -> tuple[int, int, int, int
     """(top, bottom, left, right) zeros that make both sides multiples; the smaller half first."""
     height, width = (-side % multiple for side in size)
     return height // 2, height - height // 2, width // 2, width - width // 2
+
+
+def to_channels(image: NDArray[np.uint8]) -> Tensor:
+    """Copy a picture into a tensor: (H, W, 3) uint8, anyhow in memory -> (3, H, W) uint8, whose memory is (H, W, 3)."""
+    return torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
 
 
 def resize_picture(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -136,7 +136,8 @@ def _shade_table() -> list[int]:
 def _tag(canvas: Image.Image, region: Region, taken: Sequence[Box] = ()) -> Box:
     """Write the object's name in a small plate above it, or within it where there is no room; tell where.
 
-    Where that would cover one of the boxes taken, the nearest free place beside, below or within the object is taken.
+    Where that would cover one of the boxes taken, the nearest free place beside, below or within the object is taken,
+    else the nearest of the picture.
     """
     text = tag_text(region)
     size = max(9, round(min(canvas.size) / 34))
@@ -168,14 +169,22 @@ def _free_place(
             x < right and left < x + width and y < bottom and top < y + height for left, top, right, bottom in taken
         )
 
+    def far(place: tuple[int, int]) -> int:
+        return abs(place[0] - wished[0]) + abs(place[1] - wished[1])
+
     if not covers(*wished):
         return wished
     rows, columns = region.mask.shape
     across = sorted({region.left, region.left + columns - width, region.left + (columns - width) // 2, wished[0]})
     down = range(region.top - 2 * height, region.top + rows + height + 1, max(1, height // 3))
     places = [(x, y) for x in across for y in down if 0 <= x <= room[0] - width and 0 <= y <= room[1] - height]
-    places.sort(key=lambda place: abs(place[0] - wished[0]) + abs(place[1] - wished[1]))
-    return next((place for place in places if not covers(*place)), wished)
+    places.sort(key=far)
+    near = next((place for place in places if not covers(*place)), None)
+    if near is not None:
+        return near
+    step = max(1, height // 2)
+    anywhere = [(x, y) for x in range(0, room[0] - width + 1, step) for y in range(0, room[1] - height + 1, step)]
+    return next((place for place in sorted(anywhere, key=far) if not covers(*place)), wished)
 
 
 def tag_text(region: Region) -> str:

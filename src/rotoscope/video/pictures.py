@@ -188,4 +188,4 @@ def _reason(error: Exception) -> str:
         return f"it has too many pixels ({error}); make it smaller"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return f"{' '.join(str(error).split()) or type(error).__name__}; replace or remove it"

@@ -85,6 +85,37 @@ def test_a_run_that_was_stopped_goes_on(network, tmp_path, monkeypatch):
     assert told(again.finish()) == whole
 
 
+def test_work_that_failed_is_done_again_from_the_start(network, tmp_path, monkeypatch):
+    pictures = images(6)
+    whole = told(opened(network, pictures, key_frames=3).finish())
+    session = opened(network, pictures, key_frames=3)
+    maps_of, asked = session.maps_of, []
+
+    def failing(number):
+        asked.append(number)
+        if len(asked) == 9:
+            raise KeyboardInterrupt
+        return maps_of(number)
+
+    monkeypatch.setattr(session, "maps_of", failing)
+    with pytest.raises(KeyboardInterrupt):
+        session.finish()
+    assert told(session.finish()) == whole
+
+
+def test_a_work_folder_that_is_none_is_refused_before_any_frame(network, tmp_path):
+    (tmp_path / "file").write_text("here")
+    info = VideoInfo("clip", 80, 48)
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        options = WholeVideoOptions(work_folder=str(folder))
+        with pytest.raises(OptionError, match=r"work_folder .* cannot be written to: .*; name another folder"):
+            module.WholeVideoSession(network, info, options, CPU)
+    options = WholeVideoOptions(work_folder=str(tmp_path / "new"))
+    with module.WholeVideoSession(network, info, options, CPU) as session:
+        assert list((tmp_path / "new").iterdir()) == []
+        assert session.finish() == []
+
+
 def test_finished_work_is_only_used_for_the_same(network, tmp_path):
     folder, pictures = str(tmp_path), images(4)
     opened(network, pictures, key_frames=2, work_folder=folder).finish()

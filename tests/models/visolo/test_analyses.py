@@ -1,10 +1,13 @@
 """The picture of what the aggregation reads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from rotoscope.errors import OptionError
+from rotoscope.inference.prepare import prepare
 from rotoscope.models.contract import Subject
 from rotoscope.models.visolo.analyses import ANALYSES, WeightOptions
 from rotoscope.models.visolo.options import OnlineOptions
@@ -56,6 +59,13 @@ def test_defaults_and_the_first_frame():
     first = run(subject(1), frame=0)
     assert first.numbers["memory"] == [0]
     assert first.numbers["cells"][0]["shares"] == [1.0]
+
+
+def test_a_network_in_bfloat16_is_looked_at_too():
+    given = subject(3)
+    given = replace(given, network=prepare(small(), torch.device("cpu"), torch.bfloat16))
+    shares = run(given, frame=2, cells=("1x2",)).numbers["cells"][0]["shares"]
+    assert sum(shares) == pytest.approx(1, abs=0.02)
 
 
 def test_what_is_not_there_is_named():

@@ -22,7 +22,7 @@ from rotoscope.models.closing import ClosingSession
 from rotoscope.models.frame_check import check_frame, check_video
 from rotoscope.models.memory.options import MemoryOptions
 from rotoscope.models.memory.tracker import Tracker
-from rotoscope.ops.resize import SizeRule, resize_picture
+from rotoscope.ops.resize import SizeRule, resize_picture, to_channels
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo
 
 _CHANNELS = 8  # enlarged to the frame's size at once
@@ -78,7 +78,7 @@ class MemorySession(ClosingSession):
         if prompt is not None:
             self.tracker.remove(tuple(dict.fromkeys(prompt.remove)))
         masks = {} if prompt is None else dict(sorted(prompt.masks.items()))
-        pixels = torch.tensor(resize_picture(frame.image, self._resized)).to(self.device).permute(2, 0, 1)
+        pixels = to_channels(resize_picture(frame.image, self._resized)).to(self.device)
         logits = self._track(pixels, {track_id: self._shrunk(mask) for track_id, mask in masks.items()})
         return [self._result(frame, logits, masks)]
 

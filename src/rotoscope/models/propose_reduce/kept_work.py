@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from zipfile import BadZipFile
@@ -11,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from torch import Tensor, nn
 
+from rotoscope.errors import OptionError
 from rotoscope.files import write_whole
 from rotoscope.models.propose_reduce.options import WholeVideoOptions
 from rotoscope.models.propose_reduce.sequences import MaskSequence
@@ -48,6 +50,22 @@ class KeptWork:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
+
+    @staticmethod
+    def check(folder: Path) -> None:
+        """Make the folder, and see whether files can be written there, before work is done that they should keep.
+
+        Raises:
+            OptionError: they cannot.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OptionError(
+                f"work_folder {str(folder)!r} cannot be written to: {error.strerror or error}; name another folder"
+            ) from error
 
     def path(self, key_frame: int) -> Path:
         """The file of a key frame."""

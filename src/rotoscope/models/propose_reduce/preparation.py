@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rotoscope.masks.run_length import decode
+from rotoscope.ops.resize import to_channels
 from rotoscope.types import RunLength
 
 _SOLID = 0.5
@@ -26,7 +27,7 @@ def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     Returns:
         (3, height, width) uint8.
     """
-    pixels = torch.tensor(image).permute(2, 0, 1)
+    pixels = to_channels(image)
     if image.shape[:2] == size:
         return pixels.contiguous()
     soft = functional.interpolate(pixels[None].float(), size, mode="bilinear", align_corners=False)

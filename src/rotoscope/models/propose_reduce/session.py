@@ -60,10 +60,15 @@ class WholeVideoSession(ClosingSession):
         info: of the video; its size decides the network's size.
         options: see `WholeVideoOptions`.
         device: where the network is.
+
+    Raises:
+        OptionError: the video has no pixels, or the work folder cannot be written to.
     """
 
     def __init__(self, network: SeqMaskRCNN, info: VideoInfo, options: WholeVideoOptions, device: torch.device) -> None:
         check_video(info)
+        if options.work_folder:
+            KeptWork.check(Path(options.work_folder))
         self.network, self.options, self.device = network, options, device
         self.rules = rules_of(options, network.classes, info.size)
         self.names = names_of(options.categories, network.classes)
@@ -103,8 +108,17 @@ class WholeVideoSession(ClosingSession):
             key_frames: of the first call, which ones; None: as the options say.
         """
         if self._work is None:
-            self._work = self._propose(key_frames)
+            self._work = self._begun_anew(key_frames)
         return self._work
+
+    def _begun_anew(self, key_frames: Sequence[int] | None) -> Iterator[Work]:
+        """`_propose`; where it does not come to its end, the next call of `work` begins anew."""
+        try:
+            yield from self._propose(key_frames)
+        except BaseException:
+            self._work = None
+            self.sequences = []
+            raise
 
     def finish(self) -> list[FrameResult]:
         """Reduce, and answer every frame."""

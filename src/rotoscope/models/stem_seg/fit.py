@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from rotoscope.models.stem_seg.maps import STRIDE
 from rotoscope.models.stem_seg.network import MULTIPLE
-from rotoscope.ops.resize import SizeRule
+from rotoscope.ops.resize import SizeRule, to_channels
 
 _HALF = 0.5
 
@@ -56,7 +56,7 @@ class FrameFit:
 
     def pixels(self, image: NDArray[np.uint8], antialias: bool = False) -> Tensor:
         """(H, W, 3) uint8 -> (3, h, w) float32 in [0, 1] at the resized size, bilinear, pixel centres."""
-        picture = torch.tensor(image).permute(2, 0, 1)[None].float()
+        picture = to_channels(image)[None].float()
         if self.resized != self.frame:
             picture = functional.interpolate(
                 picture, self.resized, mode="bilinear", align_corners=False, antialias=antialias

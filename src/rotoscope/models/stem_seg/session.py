@@ -67,8 +67,8 @@ class EmbeddingSession(ClosingSession):
         check_frame(frame, self._fit.frame, self._finished)
         if prompt is not None:
             raise OptionError("stem-seg finds objects by itself and takes no prompts; leave them out")
-        self._stamps.append(Stamp(frame.index, frame.timestamp, frame.name))
         pixels = self._fit.pixels(frame.image, self.options.antialias).to(self.device)
+        self._stamps.append(Stamp(frame.index, frame.timestamp, frame.name))
         return self._results(self.labeller.push(pixels))
 
     def finish(self) -> list[FrameResult]:

@@ -58,7 +58,7 @@ def weights(subject: Subject[OnlineOptions], options: WeightOptions) -> Findings
     tracker = Tracker(subject.network, subject.options)
     number, found, reading = _run(tracker, subject, options.frame)
     chosen = named or _best_cells(found, grid)
-    table = reading.weights[chosen].cpu().numpy()  # (N, T, S)
+    table = reading.weights[chosen].float().cpu().numpy()  # (N, T, S)
     shares = table.sum(axis=2)  # (N, T)
     shown = sorted(np.argsort(-shares.sum(axis=0), kind="stable")[: options.references].tolist())
     pictures = _pictures(subject, {number, *(reading.memory[place] for place in shown)})

@@ -21,7 +21,7 @@ from rotoscope.models.visolo.network import VISOLO
 from rotoscope.models.visolo.options import OnlineOptions
 from rotoscope.models.visolo.tracker import Tracker
 from rotoscope.models.visolo.votes import Votes
-from rotoscope.ops.resize import SizeRule, resize_picture
+from rotoscope.ops.resize import SizeRule, resize_picture, to_channels
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, Verdict, VideoInfo
 
 _HALF = 0.5
@@ -69,7 +69,7 @@ class OnlineSession(ClosingSession):
         check_frame(frame, self._size, self._finished)
         if prompt is not None:
             raise OptionError("visolo finds objects by itself and takes no prompts; leave them out")
-        pixels = torch.tensor(resize_picture(frame.image, self._resized)).to(self.device).permute(2, 0, 1)
+        pixels = to_channels(resize_picture(frame.image, self._resized)).to(self.device)
         found = self.tracker.step(pixels)
         objects: list[ObjectMask] = []
         verdicts: dict[int, Verdict] = {}
