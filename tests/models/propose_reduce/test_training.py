@@ -96,6 +96,20 @@ def test_every_part_learns(mobile):
         assert network.propagation.get_submodule(part).weight.grad.abs().sum() > 0, part
 
 
+def test_cross_entropy_beside_the_soft_iou():
+    torch.manual_seed(0)
+    network = plain(3)
+    network.propagation.decoder.predict.bias.data[:] = torch.tensor([-40.0, 40.0])  # the object is everywhere
+    steps = []
+    for weight in (0.0, 2.0):
+        torch.manual_seed(1)  # the same samples
+        steps.append(training_step(network, batch_of(labels()), TrainingOptions(cross_entropy=weight)))
+    assert steps[0].score == steps[1].score
+    assert steps[1].loss - steps[0].loss > 1
+    with pytest.raises(OptionError, match="cross_entropy -1"):
+        TrainingOptions(cross_entropy=-1)
+
+
 def test_a_batch_without_any_object():
     torch.manual_seed(0)
     network = plain(3)

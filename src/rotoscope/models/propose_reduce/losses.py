@@ -3,8 +3,8 @@
 Paper: Lin et al., "Video Instance Segmentation with a Propose-Reduce Paradigm" (ICCV 2021), section 3.4; supplement,
 equation 2.
 
-Intended difference to the authors' code: a picture whose objects are all out of sight in its reference has no loss of
-propagation, instead of being replaced by another one.
+Intended differences to the authors' code: a picture whose objects are all out of sight in its reference has no loss of
+propagation, instead of being replaced by another one; where it is asked for, a cross entropy beside the soft IoU.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from rotoscope.backbones.detector.losses import DetectorTraining, Objects, detector_losses
 from rotoscope.models.propose_reduce.network import SeqMaskRCNN
@@ -62,8 +63,9 @@ def pair_losses(
     pairs: Sequence[Pair],
     options: DetectorTraining,
     generator: np.random.Generator,
+    cross_entropy: float = 0.0,
 ) -> dict[str, Tensor]:
-    """The six losses of a batch of frames with their references.
+    """The losses of a batch of frames with their references.
 
     The reference's objects are remembered by the masks that the mask head gives them, without gradient.
 
@@ -74,9 +76,10 @@ def pair_losses(
         pairs: one for each.
         options: see `DetectorTraining`.
         generator: source of chance.
+        cross_entropy: weight of that loss; 0: there is none, as published.
 
     Returns:
-        Scalars: those of `detector_losses`, and `propagation`.
+        Scalars: those of `detector_losses`, `propagation`, and `cross_entropy` where it has a weight.
     """
     padded = (frames.shape[2], frames.shape[3])
     own, levels = network.detector.maps(frames)
@@ -88,16 +91,23 @@ def pair_losses(
         if len(pair.boxes)
     ]
     nothing = levels[0].sum() * 0 + before[0].sum() * 0
-    return found | {"propagation": torch.cat(losses).mean() if losses else nothing}
+    shares = torch.cat([share for share, _ in losses]).mean() if losses else nothing
+    if not cross_entropy:
+        return found | {"propagation": shares}
+    entropy = torch.stack([own for _, own in losses]).mean() if losses else nothing
+    return found | {"propagation": shares, "cross_entropy": cross_entropy * entropy}
 
 
 def _propagation_losses(
     network: SeqMaskRCNN, maps: Sequence[Tensor], before: Sequence[Tensor], place: int, pair: Pair
-) -> Tensor:
-    """(O,) losses of one pair, from P2, C2 and C3 of the frame and the reference's pyramid."""
+) -> tuple[Tensor, Tensor]:
+    """(O,) losses of a pair, and the cross entropy, from P2, C2 and C3 of the frame and the reference's pyramid."""
     head, reference = network.propagation, [x[place : place + 1] for x in before]
     with torch.no_grad():
         masks = network.masks_of(reference, pair.boxes, pair.labels, pair.current.size)
     keys, values = head.memorise(reference[0], masks)
     parts = head.segment(head.ask(*maps), list(zip(keys, values, strict=True)))
-    return soft_iou_losses(soft_aggregation(parts).softmax(dim=0)[1:], pair.masks)
+    logits = soft_aggregation(parts)  # (1 + O, H, W)
+    labels = (pair.masks * torch.arange(1, 1 + len(pair.masks), device=logits.device)[:, None, None]).amax(dim=0)
+    entropy = functional.cross_entropy(logits[None].float(), labels[None].long())
+    return soft_iou_losses(logits.softmax(dim=0)[1:], pair.masks), entropy

@@ -40,6 +40,8 @@ class TrainingOptions:
         boxes: of a frame, in the second stage.
         positive_boxes: of those at most so many stand for objects; the objects' own boxes always do.
         followed: objects of a pair that are found again.
+        cross_entropy: weight of a cross entropy of objects and background beside the soft IoU; published is 0. From
+            random weights the soft IoU alone can end where every object is everywhere and no gradient is left.
     """
 
     anchors: int = 64
@@ -47,8 +49,11 @@ class TrainingOptions:
     boxes: int = 128
     positive_boxes: int = 32
     followed: int = 5
+    cross_entropy: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.cross_entropy < 0:
+            raise OptionError(f"cross_entropy {self.cross_entropy}: expected a weight of 0 or more")
         for name in ("anchors", "positive_anchors", "boxes", "positive_boxes", "followed"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} {getattr(self, name)}: expected 1 or more")
@@ -74,7 +79,7 @@ def training_step(
         amp: autocast type, for example torch.bfloat16; None runs in the weights' own type.
 
     Returns:
-        The sum of the six losses, and the mean soft IoU of the objects that are found again.
+        The sum of the losses, and the mean soft IoU of the objects that are found again.
 
     Raises:
         OptionError: clips of another length, or a category that the network does not have.
@@ -98,7 +103,7 @@ def _losses(
     for place, labels in enumerate(batch.masks[:, 0]):
         table = None if batch.categories is None else batch.categories[place]
         pairs.append(pair_of(labels, table, network.classes, options.followed, generator))
-    return pair_losses(network, frames, references, pairs, options.detector, generator)
+    return pair_losses(network, frames, references, pairs, options.detector, generator, options.cross_entropy)
 
 
 def pair_of(labels: Tensor, table: Tensor | None, classes: int, followed: int, generator: np.random.Generator) -> Pair:
