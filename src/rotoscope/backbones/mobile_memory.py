@@ -12,7 +12,6 @@ the first step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +21,9 @@ from torch.nn import functional
 
 from rotoscope.backbones.mask_decoder import MaskDecoder
 from rotoscope.backbones.mobilenet2 import MobileNet2
+from rotoscope.backbones.placed_keys import placed_keys
 from rotoscope.backbones.space_time_memory import STRIDE, KeyValue, Query, SpaceTimeMemory, rows
 
-_WAVES = (0.5, 1.0, 2.0)  # per height of the frame
 _CARRIED = 2  # channels of a value that are masks: the object, all others
 
 
@@ -90,13 +89,4 @@ class MobileSpaceTimeMemory(SpaceTimeMemory):
         return Query(self._placed(key)[0], value, r3, r2)
 
     def _placed(self, key: Tensor) -> Tensor:
-        """(B, key, h, w) -> rows (B, h * w, key + 12), with the position."""
-        height, width = key.shape[-2:]
-        y, x = (torch.arange(count, device=key.device, dtype=torch.float32) / height for count in (height, width))
-        waves = 2 * math.pi * torch.tensor(_WAVES, device=key.device)
-        y, x = (place[:, None] * waves for place in (y, x))  # (h, 3), (w, 3)
-        down = torch.cat([y.sin(), y.cos()], dim=1)[:, None].expand(-1, width, -1)  # (h, w, 6)
-        across = torch.cat([x.sin(), x.cos()], dim=1)[None].expand(height, -1, -1)
-        place = torch.cat([down, across], dim=2).flatten(0, 1) * self.nearness  # (h * w, 12)
-        content = functional.normalize(rows(key).float(), dim=2) * self.sharpness
-        return torch.cat([content, place.expand(len(content), -1, -1)], dim=2)
+        return placed_keys(key, self.sharpness, self.nearness)

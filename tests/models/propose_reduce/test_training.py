@@ -10,6 +10,7 @@ from rotoscope.data.pairs import paired_indices, references_of
 from rotoscope.errors import OptionError
 from rotoscope.models.propose_reduce.mobile import MobileSeqMaskRCNN
 from rotoscope.models.propose_reduce.training import TRAINABLE, TrainingOptions, pair_of, training_step
+from rotoscope.ops.memory_read import memory_read
 from tests.models.propose_reduce.given import CASES
 from tests.models.propose_reduce.small import plain
 
@@ -92,7 +93,8 @@ def test_every_part_learns(mobile):
         else:
             assert parameter.grad is not None, name
             assert parameter.grad.isfinite().all(), name
-    for part in ("place", "memory.key", "query.key", "memory.value", "query.value", "decoder.predict"):
+    memory = ("memory_value.2",) if mobile else ("memory.key", "memory.value")
+    for part in ("place", *memory, "query.key", "query.value", "decoder.predict"):
         assert network.propagation.get_submodule(part).weight.grad.abs().sum() > 0, part
 
 
@@ -142,6 +144,22 @@ def test_clips_that_are_no_pairs():
         training_step(plain(), ClipBatch(torch.rand(1, 3, 3, 32, 32), torch.zeros(1, 1, 3, 32, 32)), TrainingOptions())
     with pytest.raises(OptionError, match="boxes 0: expected 1 or more"):
         TrainingOptions(boxes=0)
+
+
+def test_the_small_network_carries_masks_by_likeness_from_the_start():
+    """Two frames of noise that are the same: what is read of a memory ends in the mask that it was made of."""
+    torch.manual_seed(0)
+    network = MobileSeqMaskRCNN(3)
+    mask = torch.zeros(1, 64, 96)
+    mask[:, 16:48, 32:64] = 1
+    with torch.inference_mode():
+        maps = network.encode(torch.randint(256, (1, 3, 64, 96), dtype=torch.uint8))
+        keys, values = network.propagation.memorise(maps.levels[0], mask)
+        read = memory_read(maps.asked.key, keys[0], values[0])[:, -1]
+    assert keys.shape == (1, 24, 44)
+    assert values.shape == (1, 24, 97)
+    true = mask[0, ::16, ::16].flatten()
+    assert read[true == 1].min() > read[true == 0].max()
 
 
 def test_the_small_network_is_small():

@@ -92,6 +92,14 @@ def test_more_instances_than_a_video_may_have():
     assert {item.label for result in results for item in result.objects} == {"person", "giant_panda"}
 
 
+@pytest.mark.parametrize("tracks", ["stream", "davis", "youtube-vis", "kitti-mots"])
+def test_instances_that_are_small_beside_the_largest_are_left_out_where_that_is_asked(tracks):
+    images = [picture((RED, 0, 0, 32), (GREEN, 36, 40, 8))] * 9
+    for least, count in ((0.0, 2), (0.05, 2), (0.08, 1)):
+        results, _ = through(images, tracks=tracks, least_score=least, clean=False)
+        assert [len(result.objects) for result in results] == [count] * 9
+
+
 def test_an_instance_that_appears_gets_a_label_of_its_own():
     results, _ = through(moving(12, RED) + moving(12, RED, BLUE))
     assert ids(results)[:12] == [[1]] * 12

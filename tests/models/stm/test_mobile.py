@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from rotoscope.backbones.placed_keys import placed_keys
 from rotoscope.backbones.space_time_memory import other_objects
 from rotoscope.models.stm.mobile import MobileSTM
 
@@ -52,7 +53,7 @@ def test_two_objects_are_segmented_at_once(network):
 
 def test_the_position_makes_near_things_count_more(network):
     with torch.inference_mode():
-        key = network._placed(torch.zeros(1, 64, 4, 6))[0]  # nothing but the position
+        key = placed_keys(torch.zeros(1, 64, 4, 6), network.sharpness, network.nearness)[0]  # nothing but the position
     affinity = key @ key.T
     assert (affinity.argmax(dim=1) == torch.arange(24)).all()
 

@@ -2,7 +2,8 @@
 
 Paper: Lin et al., "Video Instance Segmentation with a Propose-Reduce Paradigm" (ICCV 2021).
 
-Intended differences to the paper's network, besides the encoder and the widths: none; rules and training are the same.
+Intended differences to the paper's network, besides the encoder and the widths: its propagation head, see
+`mobile_propagation`; rules and training are the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rotoscope.backbones.mobilenet2 import MobileNet2
+from rotoscope.models.propose_reduce.mobile_propagation import MobilePropagationHead
 from rotoscope.models.propose_reduce.network import MULTIPLE, YTVIS_CLASSES, SeqMaskRCNN
 from rotoscope.models.propose_reduce.propagation import PropagationWidths
 
@@ -32,6 +34,7 @@ class MobileSeqMaskRCNN(SeqMaskRCNN):
         widths: of the propagation head.
     """
 
+    propagation_head = MobilePropagationHead
     frozen = ()
 
     def __init__(

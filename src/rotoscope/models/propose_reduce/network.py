@@ -77,6 +77,7 @@ class SeqMaskRCNN(nn.Module):
         widths: see `PropagationWidths`.
     """
 
+    propagation_head: type[PropagationHead] = PropagationHead
     frozen: tuple[str, ...] = ("detector.body.conv1.", "detector.body.bn1.", "detector.body.layer1.")
     fresh = ("detector.box_head.score.", "detector.box_head.delta.", "detector.mask_head.logits.")  # of the classes
 
@@ -105,7 +106,7 @@ class SeqMaskRCNN(nn.Module):
     ) -> None:
         self.classes = classes
         self.detector = MaskRCNN(body, body_channels, classes, channels, hidden, mask_width, LEGACY)
-        self.propagation = PropagationHead(channels, (body_channels[0], body_channels[1]), widths)
+        self.propagation = self.propagation_head(channels, (body_channels[0], body_channels[1]), widths)
 
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:
         """Start the body from a classifier's weights, under its own names."""

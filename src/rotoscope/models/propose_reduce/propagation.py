@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rotoscope.backbones.mask_decoder import MaskDecoder
+from rotoscope.backbones.space_time_memory import rows
 from rotoscope.ops.memory_read import memory_read
 
 STRIDE = 16  # of memory and query
@@ -123,12 +124,17 @@ class PropagationHead(nn.Module):
         Returns:
             Keys (O, h * w, key) and values (O, h * w, value) at stride 16.
         """
-        height, width = level.shape[-2:]
-        below, right = 4 * height - masks.shape[1], 4 * width - masks.shape[2]
-        whole = functional.pad(masks[:, None].to(level.dtype), (0, right, 0, below))  # (O, 1, H, W)
-        small = functional.interpolate(whole, (height, width), mode="bilinear", align_corners=False)
+        whole = self.filled(level, masks)
+        small = functional.interpolate(whole, level.shape[-2:], mode="bilinear", align_corners=False)
         keys, values = self.memory(level + self.place(small))
         return rows(keys), rows(values)
+
+    @staticmethod
+    def filled(level: Tensor, masks: Tensor) -> Tensor:
+        """Masks (O, h, w) of a frame, with zeros below and on the right up to the padded size: (O, 1, H, W)."""
+        height, width = level.shape[-2:]
+        below, right = 4 * height - masks.shape[1], 4 * width - masks.shape[2]
+        return functional.pad(masks[:, None].to(level.dtype), (0, right, 0, below))
 
     def ask(self, level: Tensor, c2: Tensor, c3: Tensor) -> Asked:
         """What a frame gives whatever is looked for in it.
@@ -156,8 +162,3 @@ class PropagationHead(nn.Module):
         maps = reads.transpose(1, 2).reshape(len(reads), -1, height, width)
         x = torch.cat([maps, asked.value.expand(len(maps), -1, -1, -1)], dim=1)
         return self.decoder.decoded(x, asked.skips).softmax(dim=1)[:, 1]
-
-
-def rows(maps: Tensor) -> Tensor:
-    """Turn maps (B, C, h, w) into rows of positions (B, h * w, C)."""
-    return maps.flatten(2).transpose(1, 2)

@@ -55,13 +55,18 @@ class Answers:
         # A label comes back only over a frame that the next clip shares.
         self.records.forget_before(frame.index - self._options.clip)
         objects = [
-            ObjectMask(label, mask, self.records.score(label), self._name(label)) for label, mask in masks.items()
+            ObjectMask(label, mask, score, self._name(label))
+            for label, mask in masks.items()
+            if (score := self.records.score(label)) >= self._options.least_score
         ]
         return [self._result(stamp, objects)]
 
     def finish(self) -> list[FrameResult]:
         """Answer what was kept."""
-        numbers = numbered(self.records.all, self._options.tracks, self._options.most)
+        records = self.records.all
+        floor = self._options.least_score * max((record.places for record in records), default=0)
+        worth = [record for record in records if record.places >= floor]
+        numbers = numbered(worth, self._options.tracks, self._options.most)
         largest = max((self.records[label].places for label in numbers), default=1)
         masks = {
             label: {place: found[label] for place, (_, found) in enumerate(self._kept) if label in found}

@@ -43,6 +43,8 @@ class EmbeddingOptions:
             "places" that a category has.
         tracks: "stream" gives every instance in order of frames; the others wait for the end of the video, then give
             those that the published code writes for a data set, numbered and scored as there.
+        least_score: of an instance that is given: its places against those of the largest one, in all frames so far, or
+            of the video where instances are chosen at its end.
         most: instances of a video, where they are chosen at its end.
         clean: with "kitti-mots", leave out what its published filter does.
     """
@@ -64,6 +66,7 @@ class EmbeddingOptions:
     least_overlap: float = 0.0
     votes: Votes = "mean"
     tracks: Tracks = "stream"
+    least_score: float = 0.0
     most: int = 20
     clean: bool = True
 
@@ -73,8 +76,8 @@ class EmbeddingOptions:
             raise OptionError(f"a clip of {self.clip} frames is not known; choose {', '.join(map(str, LENGTHS))}")
         if not 0 <= self.overlap < self.clip:
             raise OptionError(f"overlap {self.overlap} must lie in 0..{self.clip - 1} for clips of {self.clip} frames")
-        bounded = ("foreground", "foreground_seediness", "least_seediness", "primary", "secondary", "least_overlap")
-        check_shares(self, bounded)
+        bounded = ("foreground", "foreground_seediness", "least_seediness", "primary", "secondary")
+        check_shares(self, (*bounded, "least_overlap", "least_score"))
         choices = {"response": Response, "leftovers": Leftovers, "votes": Votes, "tracks": Tracks}
         check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         SizeRule.parse(self.size)
