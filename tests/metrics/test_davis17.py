@@ -164,6 +164,17 @@ def test_black_and_white(tmp_path, truth, task):
         evaluate(annotations, predictions, task)
 
 
+def test_the_best_instance_for_the_one_object_of_davis_2016(tmp_path):
+    maps = two_objects()
+    annotations = {"pair": save(tmp_path / "old" / "pair", (maps != 0) * 255)}
+    predictions = predicted(tmp_path, np.where(maps == 2, 3, maps))
+    found = evaluate(annotations, predictions, "unsupervised", one_object=True).sequences[0].objects
+    assert [one.proposal for one in found] == [3]
+    np.testing.assert_allclose(found[0].region, 400 / 700)
+    with pytest.raises(DataError, match="--one-object"):
+        evaluate(annotations, predictions, "unsupervised")
+
+
 def test_ids_above_the_limit(tmp_path, truth):
     maps = two_objects()
     maps[3, 0, 0] = 21

@@ -34,6 +34,7 @@ def evaluate(
     split: Literal["train", "val", "trainval", "test-dev", "test-challenge"] = "val",
     missing: Literal["error", "empty"] = "error",
     ends: Literal["protocol", "keep", "drop"] = "protocol",
+    one_object: tyro.conf.FlagCreatePairsOff[bool] = False,
     dataset: Literal["davis16", "fbms", "visal"] = "davis16",
     resize_annotations: tyro.conf.FlagCreatePairsOff[bool] = False,
     minimum_score: float | None = None,
@@ -67,6 +68,8 @@ def evaluate(
         missing: What a sequence or frame without prediction is: an error, or an empty mask.
         ends: Whether the first and last frame of a sequence count: as the protocol has it, or against it (DAVIS,
             saliency).
+        one_object: The annotations are DAVIS 2016's, of one object: the instance that fits it best counts
+            (davis17-unsupervised).
         dataset: Whose annotations (saliency).
         resize_annotations: Bring annotations to the size of the predictions (saliency), as the papers score at the
             network's resolution.
@@ -101,6 +104,7 @@ def evaluate(
             ends=ends,
             missing=missing,
             official=official,
+            one_object=one_object,
             dataset=dataset,
             resize=resize_annotations,
             minimum_score=minimum_score,

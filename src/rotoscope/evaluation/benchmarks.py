@@ -28,11 +28,12 @@ _APPLIES: Mapping[str, frozenset[str]] = {
     "split": _DAVIS,
     "ends": _DAVIS | {"saliency"},
     "official": _DAVIS | _TRACKS | {"saliency"},
+    "one_object": frozenset({"davis17-unsupervised"}),
     "dataset": frozenset({"saliency"}),
     "resize": frozenset({"saliency"}),
     "minimum_score": _TRACKS,
 }
-_FLAGS = {"resize": "resize-annotations", "minimum_score": "minimum-score"}
+_FLAGS = {"one_object": "one-object", "resize": "resize-annotations", "minimum_score": "minimum-score"}
 
 
 def evaluate(benchmark: str, request: Request) -> Report:

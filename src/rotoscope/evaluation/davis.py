@@ -68,12 +68,12 @@ def evaluate_davis17(request: Request) -> Report:
 
 
 def evaluate_unsupervised(request: Request) -> Report:
-    """Score DAVIS 2017 or 2019, objects found; see `metrics.davis17`."""
+    """Score DAVIS 2017 or 2019, objects found, or DAVIS 2016 by its best instance; see `metrics.davis17`."""
     return _several(request, "unsupervised")
 
 
 def _several(request: Request, task: davis17.Task) -> Report:
-    kind: Kind = "2017" if task == "semi-supervised" else "unsupervised"
+    kind: Kind = "2016" if request.one_object else "2017" if task == "semi-supervised" else "unsupervised"
     found = _annotations(request, kind)
     keep = request.keep_ends(protocol=davis17.ends_kept(task, None))
     scores = davis17.evaluate(
@@ -83,6 +83,7 @@ def _several(request: Request, task: davis17.Task) -> Report:
         keep_ends=keep,
         missing=request.missing,
         official=request.official,
+        one_object=request.one_object,
         workers=request.workers,
         progress=lambda name: request.progress(name, len(found.sequences)),
     )

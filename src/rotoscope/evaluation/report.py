@@ -32,6 +32,7 @@ class Request:
         ends: whether the first and last frame of a sequence count: as the protocol has it, or against it.
         missing: what a sequence or frame without prediction means.
         official: the official tool's exact numbers.
+        one_object: annotations of DAVIS 2016, of which the best-matching instance counts (davis17-unsupervised).
         dataset: of the saliency scores.
         resize: bring annotations to the size of the predictions (saliency).
         minimum_score: below it results do not count in HOTA and its kin (YouTube-VIS, OVIS); None for no bound.
@@ -46,6 +47,7 @@ class Request:
     ends: Ends = "protocol"
     missing: Missing = "error"
     official: bool = False
+    one_object: bool = False
     dataset: str = "davis16"
     resize: bool = False
     minimum_score: float | None = None

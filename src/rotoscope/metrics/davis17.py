@@ -165,6 +165,7 @@ def evaluate(
     keep_ends: bool | None = None,
     missing: Missing = "error",
     official: bool = False,
+    one_object: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Davis17Scores:
@@ -179,6 +180,7 @@ def evaluate(
         keep_ends: as in `score_label_maps`.
         missing: what a sequence or frame without prediction means: an error, or an empty map.
         official: give the decay of long sequences as the official tool does, see `statistics.summarise`.
+        one_object: the annotations are those of DAVIS 2016: whatever is marked is the one object of its sequence.
         workers: see `workers.score_all`.
         progress: called with the name of each sequence that is done.
 
@@ -189,7 +191,7 @@ def evaluate(
     """
     kept = ends_kept(task, keep_ends)
     jobs = [
-        (match_files(name, files, predictions, evaluated_frames(name, len(files), kept), missing), task)
+        (match_files(name, files, predictions, evaluated_frames(name, len(files), kept), missing), task, one_object)
         for name, files in annotations.items()
     ]
     results = score_all(_score_files, jobs, list(annotations), workers, progress)
@@ -303,12 +305,14 @@ def _assigned(region: Scores, boundary: Scores) -> NDArray[np.intp]:
     return linear_sum_assignment(value, maximize=True)[1]
 
 
-def _score_files(job: tuple[SequenceFiles, Task]) -> SequenceScores:
-    files, task = job
+def _score_files(job: tuple[SequenceFiles, Task, bool]) -> SequenceScores:
+    files, task, one_object = job
     first = files.annotations[0]
-    scoring = _Scoring(files.name, _count_objects(first), task)
+    scoring = _Scoring(files.name, 1 if one_object else _count_objects(first), task)
     for truth_path, path in files.pairs:
         truth = read(truth_path).values
+        if one_object:
+            truth = (truth > 0).astype(np.uint8)
         if path is None:
             scoring.add(truth_path.stem, truth, np.zeros_like(truth), "")
             continue
@@ -324,7 +328,8 @@ def _count_objects(first: Path) -> int:
     if is_binary_0_255(labels):
         raise DataError(
             f"{first} holds 0 and 255: an annotation of DAVIS 2016 where ids of objects are expected; "
-            "give the annotations of the 2017 or 2019 package, or score with davis16"
+            "give the annotations of the 2017 or 2019 package, score with davis16, or say that they are of one object "
+            "(--one-object)"
         )
     if stored.values.dtype != np.uint8:
         raise DataError(f"{first} has 16 bits; DAVIS's annotations are palette PNG with ids of 8 bits")
