@@ -106,7 +106,7 @@ def _tables(title: str, truth: VideoSet, scores: TrackApScores, tracking: VideoT
     ]
     joined = [("class average", averaged(tracking.class_average()))]
     joined.append(("detection average", averaged(tracking.detection_average().figures())))
-    names = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "sMOTA", "IDF1")
+    names = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "sMOTA", "IDF1", "IDSW")
     return [
         Table(f"{title}: track AP", columns, categories, [[*last, average]]),
         Table("by size of the track", ("size", "AP", "AR"), sizes),
