@@ -266,7 +266,7 @@ def test_class_maps_name_categories_that_exist():
     assert {KINDS[kinds[number] - 1] for number in set(kinds) - set(movers)} == {"thing"}
     assert set(kinds) == set(class_map("coco-80"))
     sizes = {"coco-youtube-vis": 40, "voc-youtube-vis": 40, "coco-ovis": 25, "coco-things": 1, "voc-things": 1}
-    sizes |= {"mapillary-kitti": 2, "coco-movers": 3, "coco-kinds": 4}
+    sizes |= {"mapillary-kitti": 2, "coco-movers": 3, "coco-kinds": 4, "coco-objects": 1}
     sizes |= {"coco-80": 80, "visolo-2019": 40, "visolo-2021": 40}
     for name, classes in CLASS_MAPS.items():
         assert set(classes.values()) <= {*range(1, sizes[name] + 1), VOID}

@@ -86,6 +86,15 @@ def test_every_annotated_frame_is_a_start_and_others_do_not_occur(sequences):
             assert set(numbers(source.draw(number, rng(seed)))) <= {0, 3, 6, 9}
 
 
+def test_spaced_clips_begin_everywhere_alike(sequences):
+    source = VideoClips(sequences[:1], 2, (8,), WHOLE, "spaced")
+    count = len(source)
+    windows = [tuple(numbers(source.draw(number, rng()))) for number in range(count)]
+    assert len(set(windows)) == count - 8
+    shown = [windows.count(window) for window in set(windows)]
+    assert max(shown) - min(shown) <= 1
+
+
 def test_spans_count_annotated_frames_and_one_is_drawn_for_each_clip(sequences):
     source = VideoClips(sequences[:1], 3, (3, 9), WHOLE)
     reach = [numbers(source.draw(0, rng(seed)))[-1] for seed in range(60)]

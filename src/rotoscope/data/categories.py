@@ -29,6 +29,7 @@ CLASS_MAPS: Mapping[str, Mapping[int, int]] = {
     "visolo-2019": _COCO_TO_YOUTUBE_VIS | {35: 33},
     "visolo-2021": _VISOLO_2021,
     "coco-things": dict.fromkeys(_COCO_THINGS, 1),
+    "coco-objects": dict.fromkeys(_COCO, 1),
     "voc-things": dict.fromkeys(_VOC_THINGS, 1),
     "coco-movers": _COCO_MOVERS,
     "coco-kinds": dict.fromkeys(_COCO, 4) | _COCO_MOVERS,
@@ -40,7 +41,8 @@ def class_map(name: str) -> Mapping[int, int] | None:
     """A map from the categories of a file to those wanted; others are left out. None for an empty name.
 
     `coco-youtube-vis`, `voc-youtube-vis` and `coco-ovis` give the numbers of YouTube-VIS 2019 and OVIS; `visolo-2019`
-    and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco-80` numbers COCO's without gaps;
+    and `visolo-2021` those that VISOLO is trained with on YouTube-VIS; `coco-80` numbers COCO's without gaps,
+    `coco-objects` keeps all of them as category 1;
     `coco-things` and `voc-things` keep what moves by itself or is moved, all as category 1, as STEm-Seg does for DAVIS;
     `coco-movers` groups COCO's persons, vehicles and animals, what moves by itself, as 1, 2 and 3,
     and `coco-kinds` keeps all else as 4;

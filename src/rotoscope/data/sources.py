@@ -130,6 +130,8 @@ class VideoClips:
             start = number - int(self._ends[which - 1] if which else 0)
         sequence, annotated = self._sequences[which]
         span = int(generator.choice(self._spans))
+        if self._rule is spaced_indices:  # every window alike, not the last one for all late frames
+            start = start * max(1, len(annotated) - span) // len(annotated)
         if self._rule is None:
             chosen = paired_indices([_objects(sequence, index) for index in annotated], start, span, generator)
         else:

@@ -150,7 +150,8 @@ class Segmentation:
         from rotoscope.render.timeline import Timeline
 
         title = " ".join(self.video.name.split())
-        Timeline(self.tracks, [stamp.index for stamp in self.stamps], self.stamps[-1].timestamp, title).save(path)
+        end = self.stamps[-1].timestamp if self.stamps else 0.0
+        Timeline(self.tracks, [stamp.index for stamp in self.stamps], end, title).save(path)
         return Path(path)
 
     def cutout(self, source: Any, path: str | Path) -> Path:

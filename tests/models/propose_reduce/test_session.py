@@ -7,10 +7,12 @@ import torch
 from rotoscope.errors import OptionError
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.model import Model
-from rotoscope.masks.run_length import decode
+from rotoscope.masks.run_length import decode, encode
 from rotoscope.models import system
 from rotoscope.models.propose_reduce import session as module
 from rotoscope.models.propose_reduce.options import WholeVideoOptions, fitted, rules_of
+from rotoscope.models.propose_reduce.result import given_tracks
+from rotoscope.models.propose_reduce.sequences import MaskSequence
 from rotoscope.models.propose_reduce.shelf import Shelf
 from rotoscope.types import Frame, Prompt, VideoInfo, WholeVideo
 from tests.models.propose_reduce.small import CPU, images, opened, small, told
@@ -193,6 +195,17 @@ def test_davis_gives_a_pixel_to_one_object():
         assert all(item.label is None for item in result.objects)
         assert max((item.track_id for item in result.objects), default=0) <= 20
     assert covered
+
+
+def test_the_least_score_counts_for_hard_reduction_too():
+    sequences = []
+    for place, score in enumerate((0.9, 0.03, 0.02)):
+        mask = np.zeros((8, 8), bool)
+        mask[2 * place : 2 * place + 2] = True
+        sequences.append(MaskSequence(0, np.array([1 - score, score], np.float32), {0: encode(mask)}))
+    for least, count in ((0.0, 1), (0.025, 2), (0.01, 3)):
+        options = WholeVideoOptions(reduce="hard", least_score=least, protocol="youtube-vis")
+        assert len(given_tracks(sequences, 1, rules_of(options, 1, (8, 8)), options)) == count
 
 
 def test_every_label_of_a_sequence_can_be_given(network):

@@ -70,6 +70,15 @@ def test_of_too_many_instances_the_largest_are_kept_and_the_others_ignored():
     assert found.ignored[0][whole.instances[0][int(areas.argmin())]].all()
 
 
+def test_published_targets_keep_instances_that_vanish_as_empty_masks():
+    given = batch({3: 2, 5: 1})
+    given.masks[:, :, :, 0, 0] = 5  # one pixel, lost at the maps' size
+    for form, count in (("corrected", 2), ("published", 3)):
+        found = targets(given, (16, 16), 30, True, form)
+        assert [len(masks) for masks in found.instances] == [count, count]
+    assert found.instances[0].flatten(1).any(1).tolist() == [True, False, True]
+
+
 def perfect(wanted):
     """Maps that say just what they should."""
     masks = wanted.instances[0].float()

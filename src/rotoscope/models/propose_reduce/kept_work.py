@@ -102,8 +102,3 @@ class KeptWork:
         except (OSError, KeyError, ValueError, IndexError, EOFError, BadZipFile):
             return None
         return found
-
-    def forget(self) -> None:
-        """Remove the files of this video."""
-        for path in self._folder.glob(f"{self._name}-*.npz"):
-            path.unlink(missing_ok=True)

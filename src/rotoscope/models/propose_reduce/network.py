@@ -38,8 +38,7 @@ class FrameMaps:
     """A frame, encoded.
 
     Attributes:
-        levels: (1, C, H/4, W/4) to (1, C, H/64, W/64), the pyramid's P2 to P6; P6 is left out where nothing is to be
-            detected.
+        levels: (1, C, H/4, W/4) to (1, C, H/64, W/64), the pyramid's P2 to P6.
         asked: what the propagation head takes of it.
         size: (height, width) of the frame without padding.
     """

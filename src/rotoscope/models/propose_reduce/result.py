@@ -46,7 +46,7 @@ def reduced(
     """
     overlaps = SequenceOverlaps(sequences, frames)
     if rules.reduce == "hard":
-        kept = hard_reduction(sequences, overlaps, options.overlap)
+        kept = hard_reduction(sequences, overlaps, options.overlap, rules.least_score)
     elif rules.reduce == "soft":
         kept = soft_reduced(sequences, overlaps, rules.most)
     elif rules.reduce == "category":

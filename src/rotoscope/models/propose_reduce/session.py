@@ -28,7 +28,7 @@ from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed,
 from rotoscope.models.propose_reduce.result import Given, given_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence, choose_key_frames
 from rotoscope.models.propose_reduce.shelf import MIB, Shelf
-from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, VideoInfo, Work
+from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, RunLength, VideoInfo, Work
 
 _PICTURES = 256 * MIB  # of frames in memory; further ones lie in a temporary file
 
@@ -186,17 +186,23 @@ class WholeVideoSession(ClosingSession):
 
     def _result(self, number: int, seen: _Seen, tracks: list[Given]) -> FrameResult:
         taken: NDArray[np.bool_] = np.zeros(self._size, np.bool_)
+        made: dict[int, RunLength] = {}  # of sequences that are given under several labels
         objects = []
         for track_id, track in enumerate(tracks, start=1):
             mask = track.sequence.masks.get(number)
             if mask is None:
                 continue
-            large = in_frame(mask, self.rules.size, self._size)
-            if not self.rules.overlapping:
-                large = large & ~taken
-                taken |= large
-            if large.any():
-                objects.append(ObjectMask(track_id, encode(large), track.score, self.names[track.label]))
+            found = made.get(id(track.sequence))
+            if found is None:
+                large = in_frame(mask, self.rules.size, self._size)
+                if not self.rules.overlapping:
+                    large = large & ~taken
+                    taken |= large
+                found = encode(large)
+                if self.rules.overlapping:
+                    made[id(track.sequence)] = found
+            if found.area:
+                objects.append(ObjectMask(track_id, found, track.score, self.names[track.label]))
         return FrameResult(seen.index, seen.timestamp, self._size, tuple(objects), seen.name)
 
     def _let_go(self) -> None:

@@ -21,6 +21,7 @@ from rotoscope.models.stem_seg.embedding import FREE_STD
 from rotoscope.models.stem_seg.maps import BANDWIDTH, STRIDE, Maps
 from rotoscope.ops.lovasz import lovasz_hinge
 
+Form = Literal["corrected", "published"]
 VOID = 255  # label of what does not count
 UNKNOWN = -1  # class of an object whose class is not known
 
@@ -43,7 +44,7 @@ class LossOptions:
     seediness: float = 1.0
     classes: float = 1.0
     foreground: float = 1.0
-    form: Literal["corrected", "published"] = "corrected"
+    form: Form = "corrected"
 
     def __post_init__(self) -> None:
         weights = (self.lovasz, self.smoothness, self.seediness, self.classes, self.foreground)
@@ -89,7 +90,7 @@ def shrunk(labels: Tensor) -> Tensor:
 
 
 def embedding_losses(
-    maps: Maps, instances: Sequence[Tensor], ignored: Tensor, form: Literal["corrected", "published"] = "corrected"
+    maps: Maps, instances: Sequence[Tensor], ignored: Tensor, form: Form = "corrected"
 ) -> EmbeddingLosses:
     """The embedding's three losses.
 
@@ -162,7 +163,7 @@ def semantic_losses(
     foreground: Tensor,
     target: Tensor,
     ignored: Tensor,
-    form: Literal["corrected", "published"] = "corrected",
+    form: Form = "corrected",
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the classes and binary cross-entropy of the foreground, means over the clips.
 

@@ -77,18 +77,17 @@ class Records:
         Returns:
             The labels of the instances on it, ascending.
         """
-        counts = np.bincount(labels[labels > 0]) if labels.size else np.zeros(0, np.int64)
-        present = np.flatnonzero(counts)
+        present, counts = np.unique(labels[labels > 0], return_counts=True)
         evidence = self._evidence(labels, present, classes)
-        for label, own in zip(present.tolist(), evidence, strict=True):
+        for label, count, own in zip(present.tolist(), counts.tolist(), evidence, strict=True):
             record = self._records.get(label)
             if record is None:
                 record = self._records[label] = Record(label, index, index, 0, np.zeros_like(own))
             record.last = index
-            record.places += int(counts[label])
+            record.places += count
             record.evidence += own
             self._largest = max(self._largest, record.places)
-        return present.tolist()
+        return [int(label) for label in present]
 
     def forget_before(self, index: int) -> None:
         """Let go of instances that were last seen before a frame."""

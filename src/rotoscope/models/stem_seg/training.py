@@ -23,6 +23,7 @@ from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.stem_seg.losses import (
     UNKNOWN,
     VOID,
+    Form,
     LossOptions,
     embedding_losses,
     semantic_losses,
@@ -70,7 +71,7 @@ class Targets:
     classes: Tensor
 
 
-def targets(batch: ClipBatch, size: tuple[int, int], most: int, alike: bool) -> Targets:
+def targets(batch: ClipBatch, size: tuple[int, int], most: int, alike: bool, form: Form = "corrected") -> Targets:
     """Bring the labels of a batch to the maps.
 
     Args:
@@ -79,8 +80,10 @@ def targets(batch: ClipBatch, size: tuple[int, int], most: int, alike: bool) -> 
         most: see `TrainingOptions`.
         alike: all objects are of class 1; otherwise their categories are their classes, and objects without are of
             unknown class.
+        form: see `LossOptions`; in the published one, instances that vanish on the way stay as empty masks.
     """
     labels = batch.masks[:, 0].long()
+    whole = labels
     bottom, right = size[0] * STRIDE - labels.shape[-2], size[1] * STRIDE - labels.shape[-1]
     labels = shrunk(functional.pad(labels, (0, right, 0, bottom)))  # (B, T, h, w)
     objects = (labels > 0) & (labels != VOID)
@@ -98,9 +101,10 @@ def targets(batch: ClipBatch, size: tuple[int, int], most: int, alike: bool) -> 
     instances = []
     for place, clip in enumerate(labels):
         areas = torch.bincount(clip.flatten(), minlength=VOID + 1)
-        areas[0] = areas[VOID] = 0
+        there = areas if form == "corrected" else torch.bincount(whole[place].flatten(), minlength=VOID + 1)
+        areas[0] = areas[VOID] = there[0] = there[VOID] = 0
         chosen = areas.argsort(descending=True, stable=True)[:most]
-        chosen = chosen[areas[chosen] > 0].sort().values
+        chosen = chosen[there[chosen] > 0].sort().values
         masks = clip == chosen[:, None, None, None]  # (J, T, h, w)
         ignored[place] |= objects[place] & ~masks.any(0)
         instances.append(masks)
@@ -155,7 +159,7 @@ def training_step(
             "choose the network of this data set, or `classes` in its table of data"
         )
     height, width = maps.seediness.shape[-2:]
-    found, iou = losses(maps, targets(batch, (height, width), options.most, alike=classes == 2), options)
+    found, iou = losses(maps, targets(batch, (height, width), options.most, classes == 2, options.form), options)
     return StepResult(torch.stack(list(found.values())).sum(), iou)
 
 

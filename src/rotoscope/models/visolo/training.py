@@ -34,8 +34,7 @@ class TrainingOptions:
         centre: share of an instance's height and width that the rectangle around its centre has.
         published_extent: that height and width reach from the frame's corner, as the released code has it by a slip;
             the published weights were trained so.
-        category, mask, similarity: weights of the three losses; that of masks is three times as large as published
-            where it is 1.
+        category, mask, similarity: weights of the three losses beside the published ones, of which that of masks is 3.
     """
 
     grid: str = "12x21"
