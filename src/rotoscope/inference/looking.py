@@ -16,7 +16,7 @@ from rotoscope.errors import MaskError, OptionError
 from rotoscope.figures import Bars, Figure, Panel, Panels
 from rotoscope.files import write_whole
 from rotoscope.inference.pipeline import Progress, Report
-from rotoscope.masks.label_map import read_label_png
+from rotoscope.masks.label_map import is_binary_0_255, read_label_png
 from rotoscope.models.contract import Analysis, Findings, Subject
 from rotoscope.render.figures import draw_figure
 from rotoscope.types import Frame, Prompt
@@ -125,6 +125,8 @@ def split_options(
 def read_truth(folder: Path, video: Video) -> dict[int, NDArray[np.integer]]:
     """Read the true masks of a video: PNG files named as its frames, or in their order where it is one file.
 
+    Where all of them are in black and white (0 and 255), as DAVIS 2016 has them, white is the object of id 1.
+
     Raises:
         MaskError: there are none, or one has another size than the frames.
     """
@@ -140,6 +142,9 @@ def read_truth(folder: Path, video: Video) -> dict[int, NDArray[np.integer]]:
             found[index] = read_label_png(path, video.info.size)
     if not found:
         raise MaskError(f"no file in {folder} is named as a frame of {video.source}, such as {files[0].name}")
+    marked = [labels for labels in found.values() if labels.any()]
+    if marked and all(map(is_binary_0_255, marked)):
+        return {index: (labels > 0).astype(np.uint8) for index, labels in found.items()}
     return found
 
 

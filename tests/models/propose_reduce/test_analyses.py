@@ -5,14 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rotoscope.errors import OptionError
+from rotoscope.inference.looking import read_truth
+from rotoscope.masks.label_map import write_label_png
 from rotoscope.models.contract import Subject
 from rotoscope.models.propose_reduce import session as module
 from rotoscope.models.propose_reduce.analyses import ANALYSES, ReductionOptions
 from rotoscope.models.propose_reduce.options import WholeVideoOptions
 from rotoscope.render.figures import draw_figure
 from rotoscope.types import Frame, VideoInfo
+from rotoscope.video import open_video
 from tests.models.propose_reduce.small import CPU, images, small
 
 SIZE = (48, 80)
@@ -103,3 +107,17 @@ def test_what_cannot_be_compared(network):
         ANALYSES["reductions"].run(subject(network, {}, count=2), ReductionOptions(key_frames=(1,)))
     with pytest.raises(OptionError, match="expected numbers of 1 or more"):
         ReductionOptions(key_frames=())
+
+
+@pytest.mark.parametrize(("values", "found"), [((0, 255), {0, 1}), ((0, 1, 255), {0, 1, 255}), ((0, 2), {0, 2})])
+def test_black_and_white_truth_is_one_object(tmp_path, values, found):
+    for folder in ("clip", "masks"):
+        (tmp_path / folder).mkdir()
+    labels = np.array(values, np.uint8)[np.arange(48 * 64).reshape(48, 64) % len(values)]
+    for number, truth in enumerate((labels, np.zeros_like(labels))):
+        Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "clip" / f"{number:05d}.png")
+        write_label_png(tmp_path / "masks" / f"{number:05d}.png", truth)
+    with open_video(tmp_path / "clip") as video:
+        truth = read_truth(tmp_path / "masks", video)
+    assert set(np.unique(truth[0]).tolist()) == found
+    assert not truth[1].any()

@@ -56,7 +56,7 @@ def distances(subject: Subject[WholeVideoOptions], options: object) -> Findings:
     """IoU by distance from the key frame, for groups of initial IoU (supplement, Figure 2).
 
     Raises:
-        OptionError: the network is another system's.
+        OptionError: the network is another system's, or nothing is true of the video.
     """
     session, count = _proposed(subject, subject.options)
     truth = _truth(subject, session)
@@ -121,8 +121,6 @@ def reductions(subject: Subject[WholeVideoOptions], options: ReductionOptions) -
     every = sorted({key for keys in wanted.values() for key in keys})
     session, _ = _proposed(subject, subject.options, every)
     truth = list(_truth(subject, session).values())
-    if not truth:
-        raise OptionError("no true mask of the video holds an object; nothing can be compared")
     table: dict[str, list[float]] = {name: [] for name in _REDUCTIONS}
     left: dict[str, list[int]] = {name: [] for name in _REDUCTIONS}
     for number in options.key_frames:
@@ -194,6 +192,8 @@ def _truth(subject: Subject[WholeVideoOptions], session: WholeVideoSession) -> T
         for label in np.unique(small):
             if label not in (0, _VOID):
                 found.setdefault(int(label), {})[frame] = encode(small == label)
+    if not found:
+        raise OptionError("no true mask of the video holds an object; nothing can be compared")
     return found
 
 
