@@ -16,7 +16,7 @@ from rotoscope.errors import MaskError, OptionError
 from rotoscope.figures import Bars, Figure, Panel, Panels
 from rotoscope.files import write_whole
 from rotoscope.inference.pipeline import Progress, Report
-from rotoscope.masks.label_map import is_binary_0_255, read_label_png
+from rotoscope.masks.label_map import LabelMap, is_binary_0_255, read_label_png
 from rotoscope.models.contract import Analysis, Findings, Subject
 from rotoscope.render.figures import draw_figure
 from rotoscope.types import Frame, Prompt
@@ -135,7 +135,7 @@ def read_truth(folder: Path, video: Video) -> dict[int, NDArray[np.integer]]:
         raise MaskError(f"{folder} holds no true masks; expected PNG files named as the frames of the video")
     pictures = Path(video.source)
     names = {path.stem: index for index, path in enumerate(list_pictures(pictures))} if pictures.is_dir() else None
-    found: dict[int, NDArray[np.integer]] = {}
+    found: dict[int, LabelMap] = {}
     for place, path in enumerate(files):
         index = place if names is None else names.get(path.stem)
         if index is not None:
@@ -145,7 +145,7 @@ def read_truth(folder: Path, video: Video) -> dict[int, NDArray[np.integer]]:
     marked = [labels for labels in found.values() if labels.any()]
     if marked and all(map(is_binary_0_255, marked)):
         return {index: (labels > 0).astype(np.uint8) for index, labels in found.items()}
-    return found
+    return dict(found)
 
 
 def beside(findings: Mapping[str, Findings]) -> Findings:
