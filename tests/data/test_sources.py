@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from rotoscope.data.batches import Mixture
+from rotoscope.data.batches import Mixture, counted_out
 from rotoscope.data.clips import Augmentation, ReleasedCrop
 from rotoscope.data.sources import FramesOf, GrowingClips, ReleasedStills, StillClips, VideoClips, moving_things
 from rotoscope.data.stills.cutouts import cut_from
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.errors import DataError
+from tests import golden
 from tests.data.made import Squares, write_sequence
 
 SIZE = (40, 60)
@@ -218,3 +219,18 @@ def test_spans_come_in_one_by_one(sequences):
     for stages_, over in (([], 0.5), (stages, 0.0), (stages, 2.0)):
         with pytest.raises(DataError, match="stages"):
             GrowingClips(stages_, over)
+
+
+@pytest.mark.parametrize("row", golden.cases("stem-seg", "dataset_mix")[0]["inline"], ids=lambda row: str(row["total"]))
+def test_samples_are_counted_out_as_published(row):
+    assert counted_out(row["sizes"], row["weights"], row["total"]).tolist() == row["ids"]
+
+
+def test_a_counted_mixture_shows_what_was_counted_out_in_any_order(sequences):
+    sources = [VideoClips([one], 1, (1,), WHOLE, "paper") for one in sequences[:2]]
+    mixture = Mixture(sources, [0.75, 0.25], seed=3, samples=16, mixing="counted")
+    shown = [numbers(mixture.draw(sample))[0] for sample in range(16)]
+    assert sorted(shown) == sorted([*range(12), *range(3), 0])
+    assert shown != sorted(shown)
+    again = Mixture(sources, [0.75, 0.25], seed=3, samples=16, mixing="counted")
+    assert [numbers(again.draw(sample))[0] for sample in range(32)] == shown * 2

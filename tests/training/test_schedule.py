@@ -1,12 +1,18 @@
 """Learning rates over the steps."""
 
+from pathlib import Path
+
 import pytest
 from torch import nn
 
 from rotoscope.errors import OptionError
 from rotoscope.training.optimiser import build_optimiser, set_rates
 from rotoscope.training.recipe import OptimiserRecipe, ScheduleRecipe
+from rotoscope.training.recipe_file import read_recipe
 from rotoscope.training.schedule import factor
+from tests import golden
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def rates(schedule, steps=10, steps_per_epoch=2.0):
@@ -80,18 +86,13 @@ def test_what_is_frozen_is_in_no_group():
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 2
 
 
-@pytest.mark.parametrize(
-    ("begin", "end", "per", "known"),
-    [
-        (40000, 0.1, 10000, {0: 1e-3, 39999: 1e-3, 40000: 0.0009997697679981566, 50000: 9.997697679976199e-05}),
-        (60000, 0.01, 100000, {59999: 1e-3, 60000: 0.0009999539493585035, 160000: 9.999539493578815e-06}),
-        (60000, 0.1, 20000, {60001: 0.0009997697679981566, 80000: 9.99884877371517e-05}),
-    ],
-)
-def test_decay_is_that_of_the_published_stem_seg(begin, end, per, known):
-    schedule = ScheduleRecipe("decay", factor=end, begin=begin, per=per)
-    for step, rate in known.items():
-        assert 1e-3 * factor(schedule, step, 10**6, 1.0) == pytest.approx(rate, rel=1e-6)
+@pytest.mark.parametrize("row", golden.cases("stem-seg", "lr_schedule")[0]["inline"], ids=lambda row: row["config"])
+def test_the_recipes_of_stem_seg_have_the_published_rates(row):
+    recipe = read_recipe(RECIPES / "stem-seg" / f"{row['config'].replace('_', '-')}.toml")
+    assert recipe.run.steps == row["max_iterations"]
+    for step, rate in row["lr_used_by_step_index"].items():
+        found = recipe.optimiser.rate * factor(recipe.schedule, int(step), recipe.run.steps, 1.0)
+        assert found == pytest.approx(rate, rel=1e-6)
 
 
 def test_sgd_may_look_ahead():

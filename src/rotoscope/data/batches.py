@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,32 +21,41 @@ from rotoscope.data.proposals import ProposedDraft
 from rotoscope.data.sources import ClipSource, GrowingClips
 from rotoscope.errors import DataError
 
+Mixing = Literal["drawn", "counted"]
+
 
 class Mixture:
     """Several sources, each drawn from as often as its weight says.
 
     A single source is gone through epoch by epoch, every clip once, in an order drawn for each epoch. With several,
-    source and clip are drawn for each sample.
+    source and clip are drawn for each sample, or all samples are counted out before: see `counted_out`.
 
     Args:
         sources: where clips come from.
         weights: one for each, 0 or more.
         seed: of all chance.
         samples: of the whole training, for sources that change as it goes on; 0: they are as at its end.
+        mixing: "drawn", or "counted": the clips of all samples are counted out, then shuffled.
 
     Raises:
         DataError: no source, or weights that do not fit.
     """
 
     def __init__(
-        self, sources: Sequence[ClipSource], weights: Sequence[float], seed: int = 0, samples: int = 0
+        self,
+        sources: Sequence[ClipSource],
+        weights: Sequence[float],
+        seed: int = 0,
+        samples: int = 0,
+        mixing: Mixing = "drawn",
     ) -> None:
         if not sources or len(sources) != len(weights) or min(weights) < 0 or not sum(weights) > 0:
             raise DataError(f"{len(sources)} sources of clips with the weights {list(weights)}; none can be drawn from")
         used = [(source, weight) for source, weight in zip(sources, weights, strict=True) if weight > 0]
         self._sources = [source for source, _ in used]
         self._shares = np.array([weight for _, weight in used]) / sum(weight for _, weight in used)
-        self._seed = seed
+        self._seed, self._mixing = seed, mixing
+        self._counted: NDArray[np.int64] | None = None
         self.samples = samples
 
     def __len__(self) -> int:
@@ -58,6 +69,9 @@ class Mixture:
             source = self._now(self._sources[0], sample)
             epoch, place = divmod(sample, len(source))
             return source.draw(int(self._order(epoch)[place]), generator)
+        if self._mixing == "counted":
+            which, place = self._counted_at(sample)
+            return self._now(self._sources[which], sample).draw(place, generator)
         source = self._now(self._sources[int(generator.choice(len(self._sources), p=self._shares))], sample)
         return source.draw(int(generator.integers(len(source))), generator)
 
@@ -66,8 +80,42 @@ class Mixture:
             return source
         return source.at(sample / self.samples if self.samples else 1.0)
 
+    def _counted_at(self, sample: int) -> tuple[int, int]:
+        """Source and clip of a sample; after the last one they begin again."""
+        total = max(1, self.samples)
+        if self._counted is None or len(self._counted) != total:
+            sizes = [len(source) for source in self._sources]
+            found = counted_out(sizes, self._shares.tolist(), total)
+            order = np.random.default_rng([self._seed, 1]).permutation(len(found))
+            self._counted = found[np.resize(order, total)]  # rounded numbers may not sum to it
+        which, place = self._counted[sample % total].tolist()
+        return which, place
+
     def _order(self, epoch: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         return np.random.default_rng([self._seed, epoch, 1]).permutation(len(self))
+
+
+def counted_out(sizes: Sequence[int], weights: Sequence[float], total: int) -> NDArray[np.int64]:
+    """How many clips of each source a training sees, and which: as STEm-Seg's published code counts them.
+
+    A source gives round(weight * total) samples: itself as often as it fits in whole, then clips spaced evenly. Of a
+    larger source only the first clips are ever seen, though the code was meant to draw them.
+
+    Args:
+        sizes: clips of each source.
+        weights: shares, their sum is 1.
+        total: samples.
+
+    Returns:
+        (about total, 2): source and clip, in order.
+    """
+    parts = []
+    for source, (size, weight) in enumerate(zip(sizes, weights, strict=True)):
+        whole, rest = divmod(round(weight * total), size)
+        spaced = np.round(np.linspace(0, size - 1, rest)) if whole else np.arange(rest)
+        clips = np.concatenate([np.tile(np.arange(size), whole), spaced]).astype(np.int64)
+        parts.append(np.stack([np.full(len(clips), source), clips], axis=1))
+    return np.concatenate(parts)
 
 
 class _Samples(Dataset[Draft]):

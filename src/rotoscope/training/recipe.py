@@ -262,6 +262,7 @@ class RunRecipe:
         accumulate: such batches whose gradients make one step.
         precision: "bf16" runs the network under autocast; weights and the optimiser stay in float32.
         average: decay of the weights' moving average, which is validated and kept; 0 keeps the weights themselves.
+        mixing: how clips of several sources are mixed, see `data.batches.Mixture`.
         workers: processes that draw clips; 0 draws between steps.
         log_every: steps between lines of the log.
         save_every: steps between checkpoints.
@@ -274,6 +275,7 @@ class RunRecipe:
     accumulate: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     average: float = 0.0
+    mixing: Literal["drawn", "counted"] = "drawn"
     workers: int = 2
     log_every: int = 50
     save_every: int = 500

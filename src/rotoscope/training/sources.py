@@ -53,7 +53,7 @@ def mixture(recipe: Recipe) -> Mixture:
     """
     root = Path(recipe.root)
     sources = [source(table, recipe.clips, root) for table in recipe.data]
-    return Mixture(sources, [table.weight for table in recipe.data], recipe.seed)
+    return Mixture(sources, [table.weight for table in recipe.data], recipe.seed, mixing=recipe.run.mixing)
 
 
 def with_stand_ins(recipe: Recipe) -> Recipe:
