@@ -15,7 +15,6 @@ from torch.nn import functional
 from rotoscope.backbones.space_time_memory import rows
 
 _WAVES = (0.5, 1.0, 2.0)  # per height of the frame
-PLACE = 4 * len(_WAVES)  # channels that a position has
 
 
 def placed_keys(key: Tensor, sharpness: Tensor, nearness: Tensor) -> Tensor:

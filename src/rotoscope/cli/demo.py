@@ -38,8 +38,9 @@ def demo(
     """
     from rich.console import Console
 
-    from rotoscope.cli.segment import check_masks, of_instances, run_all
+    from rotoscope.cli.segment import of_instances, run_all
     from rotoscope.data.synthetic import SyntheticClip
+    from rotoscope.errors import OptionError
     from rotoscope.inference.jobs import Outputs, plan
     from rotoscope.inference.loading import load
     from rotoscope.inference.prompting import GivenMasks
@@ -47,8 +48,12 @@ def demo(
 
     loaded = load(model, device=device)
     task = loaded.declaration.task
-    masks = GivenMasks(output / "truth", at=0) if task == "propagate" and video is None else None
-    check_masks(loaded, masks is not None)
+    if task == "propagate" and video is not None:
+        raise OptionError(
+            f"{loaded.name} follows objects that it is shown; "
+            f"use: rotoscope segment {video} -m {model} --masks FILE.png"
+        )
+    masks = GivenMasks(output / "truth", at=0) if task == "propagate" else None
     console = Console(highlight=False, soft_wrap=True)
     source = video
     if source is None:

@@ -108,7 +108,7 @@ def segment(
     for name in given.keys() & changed.keys():
         raise OptionError(f"{name} is given by --{name.replace('_', '-')} and by --set; give it once")
     loaded = with_given_detector(loaded, detector).with_options(**given, **changed)
-    check_masks(loaded, masks is not None)
+    _check_masks(loaded, masks is not None)
     if loaded.declaration.task == "instances":
         outputs = of_instances(loaded, outputs, bool(format), most_tracks, numbers)
         jobs = plan(sources, outputs, given_masks)
@@ -169,12 +169,8 @@ def of_instances(
     return replace(outputs, formats=formats, instances=True, most_tracks=most, numbers=known)
 
 
-def check_masks(model: Model, given: bool) -> None:
-    """Refuse masks that mean nothing, and missing ones, before any video is opened.
-
-    Raises:
-        OptionError: the model takes no masks, or needs some.
-    """
+def _check_masks(model: Model, given: bool) -> None:
+    """Refuse masks that mean nothing, and missing ones, before any video is opened."""
     from rotoscope.errors import OptionError
 
     if given and model.declaration.prompts == "none":
