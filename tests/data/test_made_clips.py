@@ -186,6 +186,16 @@ def test_classes_leave_out_pictures_with_others_and_name_the_rest(coco, tmp_path
     assert {track.category_id for track in tracks} == {2}
 
 
+def test_stills_keep_pictures_with_others_which_are_not_annotated(coco):
+    pictures = InstancePictures(coco, classes={5: 1}, among_others=True)
+    found = {clip.name: clip for clip in still_clips(pictures, 99, MadeClips((1, 1)))}
+    assert sorted(found) == ["p1", "p3", "p5", "p7"]
+    for clip in found.values():
+        assert clip.categories == {1: 1}
+        assert clip.labels[0, 65, 120] == 1  # the square
+        assert clip.labels[0, 60, 50] == 0  # the disc
+
+
 def test_what_cannot_be_made_is_told(coco, tmp_path, capsys):
     for wrong, words in (
         (("--objects", "0-2"), "objects from 0 to 2: expected whole numbers above 0"),

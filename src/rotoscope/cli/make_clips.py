@@ -43,7 +43,8 @@ def make_clips(
         size: Height x width.
         classes: Categories under other numbers and names; pictures with an object of any other are left out. Those of
             the file if not given.
-        still: The pictures themselves, as clips of one frame.
+        still: The pictures themselves, as clips of one frame. They may have objects of other categories, which are not
+            annotated then.
         seed: Of all chance.
 
     Raises:
@@ -61,7 +62,7 @@ def make_clips(
     if clips < 1:
         raise OptionError(f"--clips is {clips}; expected 1 or more")
     wanted = MadeClips(_range(objects, "objects"), _range(frames, "frames"), _size(size), seed)
-    pictures = InstancePictures(annotations, images, split, class_map(classes))
+    pictures = InstancePictures(annotations, images, split, class_map(classes), among_others=still)
     names = names_under(classes) if classes else pictures.names
     writer = ClipSetWriter(output, names)
     made = (still_clips if still else made_clips)(pictures, clips, wanted)

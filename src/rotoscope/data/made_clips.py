@@ -1,7 +1,8 @@
 """Clips to evaluate on, composed from pictures with annotated instances: COCO's pictures move, and so do cut-outs.
 
 Every annotated object of a picture is an instance of the clip, whether it moves with the picture or by itself; what
-lies still and is not annotated does not occur. The same seed makes the same clips.
+lies still and is not annotated does not occur. The same seed makes the same clips. Clips of one frame are the pictures
+as they are, with the objects that are wanted annotated, as COCO's own scores of some categories take them.
 """
 
 from __future__ import annotations
@@ -58,13 +59,14 @@ class MadeClips:
 
 
 class InstancePictures:
-    """Pictures whose every object has a category that is wanted.
+    """Pictures whose objects have categories that are wanted.
 
     Args:
         annotations: COCO's `instances_<split>.json`, or a file like it.
         images: folder of the pictures; found beside the annotations without it.
         split: only the pictures that say they belong to it.
         classes: category of the file to that wanted; pictures with an object of another are left out.
+        among_others: take them as well, if they have an object that is wanted; the others are not annotated then.
 
     Raises:
         DataError: a file is missing or is not COCO's.
@@ -80,15 +82,16 @@ class InstancePictures:
         images: Path | None = None,
         split: str | None = None,
         classes: Mapping[int, int] | None = None,
+        among_others: bool = False,
     ) -> None:
-        self._coco = Coco(annotations, images, split, least_side=0.0)
-        self._classes = classes
+        self._coco = Coco(annotations, images, split, least_side=0.0, classes=classes if among_others else None)
+        self._classes = None if among_others else classes
         raw = [self._coco.categories(number) for number in range(len(self._coco))]
         whole = (len(own) == self._coco.count(number) for number, own in enumerate(raw))
         self.usable = [
             number
             for number, (own, known) in enumerate(zip(raw, whole, strict=True))
-            if known and (classes is None or all(category in classes for category in own.values()))
+            if known and (self._classes is None or all(category in self._classes for category in own.values()))
         ]
         numbers = sorted({category for own in raw for category in own.values()})
         self.names = self._coco.names or {number: str(number) for number in numbers}
