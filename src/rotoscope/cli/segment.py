@@ -41,6 +41,7 @@ def segment(
     size: str | None = None,
     memory_every: int | None = None,
     memory_limit: int | None = None,
+    memory_budget: int | None = None,
     proposals: str | None = None,
     detector: Path | None = None,
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
@@ -79,11 +80,13 @@ def segment(
         size: Network's input: "480" (short edge), "480x854" (height x width) or "unchanged".
         memory_every: Every so many-th frame of an object is remembered.
         memory_limit: Frames that are remembered of an object at most.
+        memory_budget: MiB for the frames of a video, for models that need all of it.
         proposals: For models that match proposals: none, built-in (with --detector), or a folder of those that
             `rotoscope propose` wrote.
         detector: Weights of the detector that proposes objects, Mask R-CNN of COCO.
         set: Change any other option of the model, for example --set align=forward.
-        resume: Skip videos that are finished already with the same model and options.
+        resume: Skip videos that are finished already with the same model and options; models that need the whole video
+            go on from its last finished part in any case.
 
     Raises:
         RotoscopeError: a source, option or place that cannot be used; the other sources are still done.
@@ -102,7 +105,8 @@ def segment(
     jobs = plan(sources, outputs, given_masks)
     loaded = load(model, device=device, precision=precision)
     changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
-    changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "proposals": proposals}
+    changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "memory_budget": memory_budget}
+    changes |= {"proposals": proposals}
     given = {name: value for name, value in changes.items() if value is not None}
     changed = changed_options(loaded, set)
     for name in given.keys() & changed.keys():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Collection, Sequence
 from contextlib import closing
@@ -17,7 +18,7 @@ from rotoscope.files import explained, remove_left_over, write_whole
 from rotoscope.inference.instances import InstanceSink, join_results
 from rotoscope.inference.model import Model, written
 from rotoscope.inference.pipeline import Report
-from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan
+from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan, work_of
 from rotoscope.inference.prompting import read_prompts
 from rotoscope.inference.sinks import CutoutSink, MaskSink, OverlaySink, SheetSink, Sink, SoftSink, TrackSink
 from rotoscope.types import VideoInfo
@@ -40,6 +41,9 @@ class Done:
 
 def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) -> Done:
     """Segment one video and write everything asked for; the marker is written last.
+
+    A system that works on the whole video keeps the parts that are finished in a folder of the results, and goes on
+    from them after it was stopped.
 
     Raises:
         VideoError: the source cannot be read.
@@ -64,6 +68,7 @@ def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) 
         "seconds": round(seconds, 3),
     }
     write_whole(marker, (json.dumps(content, indent=1) + "\n").encode())
+    shutil.rmtree(work_of(job, outputs), ignore_errors=True)
     return Done(len(names), seconds, tuple(places.values()))
 
 
@@ -72,6 +77,8 @@ def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) ->
     places = places_of(job, outputs)
     soft = outputs.soft or (outputs.cutout is not None and hasattr(model.options, "soft"))
     chosen = model.with_options(soft=True) if soft else model
+    if getattr(model.options, "work_folder", None) == "":
+        chosen = chosen.with_options(work_folder=str(work_of(job, outputs)))
     with open_video(job.source, name=job.name) as video:
         prompts = [] if job.masks is None else read_prompts(job.masks, video)
         sinks = _sinks(places, outputs, video.info, model)

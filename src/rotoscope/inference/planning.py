@@ -129,6 +129,11 @@ def marker_of(job: Job, outputs: Outputs) -> Path:
     return outputs.folder / f"{job.name}{_MARKER}"
 
 
+def work_of(job: Job, outputs: Outputs) -> Path:
+    """The folder of unfinished work that a system keeps to go on from; it is removed when the video is finished."""
+    return outputs.folder / f".{job.name}.work"
+
+
 def _videos(source: Path, results: Path) -> list[Path]:
     """The videos in a folder, without results of ours; anything else is taken for one video."""
     try:

@@ -1,11 +1,15 @@
 """Propose-Reduce on videos: short, empty and crowded ones, of any size; stopped and gone on; within its budgets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rotoscope.errors import OptionError
 from rotoscope.inference.checkpoint import Card
+from rotoscope.inference.jobs import Outputs, finished, plan, run
 from rotoscope.inference.model import Model
 from rotoscope.masks.run_length import decode, encode
 from rotoscope.models import system
@@ -87,6 +91,33 @@ def test_a_run_that_was_stopped_goes_on(network, tmp_path, monkeypatch):
     assert told(again.finish()) == whole
 
 
+def test_a_video_that_was_stopped_goes_on_in_the_folder_of_its_results(network, tmp_path):
+    (tmp_path / "clip").mkdir()
+    for index, image in enumerate(images(6)):
+        Image.fromarray(image).save(tmp_path / "clip" / f"{index:05d}.png")
+    options = WholeVideoOptions(size="unchanged", key_frames=3)
+    card = Card("small", "propose-reduce", "r50")
+    model = Model(card, system("propose-reduce"), network, options, CPU, torch.float32)
+    outputs = Outputs(tmp_path / "out", ("ytvis",), pictures=False)
+    (job,) = plan([tmp_path / "clip"], outputs)
+    expected = run(job, model, replace(outputs, folder=tmp_path / "whole")).places[0].read_bytes()
+
+    def stop(progress):
+        if progress.what == "key frame 3 of 3":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job, model, outputs, stop)
+    assert sorted(path.suffix for path in (tmp_path / "out" / ".clip.work").iterdir()) == [".npz", ".npz"]
+    assert not finished(job, model, outputs)
+    seen = []
+    done = run(job, model, outputs, seen.append)
+    assert [progress.done for progress in seen if progress.what] == [6, 12, 13, 14, 15, 16, 17, 18]
+    assert done.places[0].read_bytes() == expected
+    assert finished(job, model, outputs)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.done.json", "clip.json"]
+
+
 def test_work_that_failed_is_done_again_from_the_start(network, tmp_path, monkeypatch):
     pictures = images(6)
     whole = told(opened(network, pictures, key_frames=3).finish())
@@ -161,7 +192,7 @@ def test_budgets_change_nothing_but_the_time(network, memory, disk, monkeypatch)
 def test_pictures_beyond_the_memory_lie_in_a_file(network, monkeypatch):
     pictures = images(5)
     whole = told(opened(network, pictures).finish())
-    monkeypatch.setattr(module, "_PICTURES", 0)
+    monkeypatch.setattr(module, "_PICTURES", 1 << 40)
     assert told(opened(network, pictures).finish()) == whole
 
 

@@ -45,8 +45,8 @@ class WholeVideoOptions:
             score, as YouTube-VIS counts it.
         overlapping: whether objects may share pixels; "no" gives them to the better sequence. "auto": they may but
             under DAVIS's protocol.
-        memory_budget: MiB of memory for features of frames, so that they are computed once and not once for every key
-            frame; a frame takes 42 at 640x360.
+        memory_budget: MiB of memory for the frames of a video: a quarter at most for pictures, what these leave for
+            features, so that they are computed once and not once for every key frame; a frame's take 42 at 640x360.
         disk_budget: MiB of a temporary file for features that have no place in memory; what has none there either is
             computed again.
         work_folder: a folder where finished key frames are kept, so that a run that was stopped goes on from them;

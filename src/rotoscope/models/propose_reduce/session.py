@@ -30,7 +30,7 @@ from rotoscope.models.propose_reduce.sequences import MaskSequence, choose_key_f
 from rotoscope.models.propose_reduce.shelf import MIB, Shelf
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, RunLength, VideoInfo, Work
 
-_PICTURES = 256 * MIB  # of frames in memory; further ones lie in a temporary file
+_PICTURES = 4  # pictures have one part of so many of the memory budget; further ones lie in a temporary file
 
 
 def declare(options: WholeVideoOptions) -> Declaration:
@@ -39,8 +39,8 @@ def declare(options: WholeVideoOptions) -> Declaration:
         task="instances",
         look_ahead=None,
         prompts="none",
-        memory="pictures at the network's size (a temporary file beyond 256 MiB), features up to memory_budget, the "
-        "memory of one key frame, sequences as run lengths",
+        memory="pictures at the network's size and features up to memory_budget (further pictures in a temporary "
+        "file), the memory of one key frame, sequences as run lengths",
         frames_held=options.memory_limit + 1,
     )
 
@@ -75,8 +75,8 @@ class WholeVideoSession(ClosingSession):
         self.sequences: list[MaskSequence] = []
         self.reused = 0  # key frames that were found finished
         self._size = info.size
-        self._pictures = Shelf(_PICTURES, None)
-        self._features = Shelf(options.memory_budget * MIB, options.disk_budget * MIB)
+        self._pictures = Shelf(options.memory_budget * MIB // _PICTURES, None)
+        self._features: Shelf | None = None  # its share of memory is known when all pictures are there
         self._latest: tuple[int, FrameMaps] | None = None  # most frames are asked for twice, one time after the other
         self._seen: list[_Seen] = []
         self._digest = fingerprint(network, options) if options.work_folder else None
@@ -138,6 +138,9 @@ class WholeVideoSession(ClosingSession):
         return self._latest[1]
 
     def _maps_of(self, number: int) -> FrameMaps:
+        if self._features is None:
+            budget = self.options.memory_budget * MIB - self._pictures.held
+            self._features = Shelf(budget, self.options.disk_budget * MIB)
         kept = self._features.get(number)
         if kept is not None:
             return FrameMaps.of_tensors(kept, self.rules.size)
@@ -207,5 +210,6 @@ class WholeVideoSession(ClosingSession):
 
     def _let_go(self) -> None:
         self._pictures.close()
-        self._features.close()
+        if self._features is not None:
+            self._features.close()
         self._latest = None

@@ -40,6 +40,7 @@ class Shelf:
         self._stored: dict[int, tuple[_Stored, ...]] = {}
         self._file: IO[bytes] | None = None
         self._written = 0
+        self.held = 0  # bytes in memory
 
     def __contains__(self, frame: int) -> bool:
         return frame in self._held or frame in self._stored
@@ -51,8 +52,8 @@ class Shelf:
             OutputError: the temporary file cannot be written.
         """
         size = sum(tensor.nbytes for tensor in tensors)
-        if size <= self._memory:
-            self._memory -= size
+        if self.held + size <= self._memory:
+            self.held += size
             self._held[frame] = tuple(tensors)
             return True
         if self._disk is not None and size > self._disk:
@@ -72,6 +73,7 @@ class Shelf:
     def close(self) -> None:
         """Let everything go."""
         self._held.clear()
+        self.held = 0
         self._stored.clear()
         if self._file is not None:
             self._file.close()
