@@ -218,11 +218,13 @@ class Work:
         done: frames that were worked on; one counts as often as it is worked on.
         total: of them, in all.
         what: what is going on, in words.
+        found: frames of those done that an earlier run had worked on.
     """
 
     done: int
     total: int
     what: str
+    found: int = 0
 
 
 @runtime_checkable

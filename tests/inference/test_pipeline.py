@@ -76,6 +76,8 @@ def test_progress_counts_and_estimates():
     assert Progress(10, 40, 5.0).seconds_left == 15.0
     assert Progress(10, None, 5.0).seconds_left is None
     assert Progress(50, 40, 5.0).seconds_left == 0.0
+    assert Progress(20, 40, 5.0, found=10).rate == 2.0
+    assert Progress(20, 40, 5.0, found=10).seconds_left == 10.0
 
 
 class Recorder:

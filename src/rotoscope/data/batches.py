@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 
 from rotoscope.data.clips import CategorisedDraft, ClipBatch, Draft
+from rotoscope.data.fitted import ClipObjects, FittedDraft
 from rotoscope.data.proposals import ProposedDraft
 from rotoscope.data.sources import ClipSource, GrowingClips
 from rotoscope.errors import DataError
@@ -169,16 +171,30 @@ def _begin_worker(worker: int) -> None:
 
 
 def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBatch:
-    """Make a batch of clips of one shape, channels-last in memory."""
+    """Make a batch of clips, channels-last in memory; smaller ones are padded with black on the right and below."""
     clips, labels = zip(*(draft.render(device) for draft in drafts), strict=True)
-    stacked = torch.stack(clips).contiguous(memory_format=torch.channels_last_3d)
+    stacked = _stacked(clips).contiguous(memory_format=torch.channels_last_3d)
     proposals = tuple(draft.proposals if isinstance(draft, ProposedDraft) else None for draft in drafts)
+    objects = tuple(_objects(draft, stacked.device) for draft in drafts)
     return ClipBatch(
         stacked,
-        torch.stack(labels)[:, None],
+        _stacked(labels)[:, None],
         _categories(drafts, stacked.device),
         proposals if any(proposals) else (),
+        objects if any(one is not None for one in objects) else (),
     )
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    """(..., h, w) of several sizes -> (B, ..., H, W)."""
+    height, width = (max(part.shape[axis] for part in parts) for axis in (-2, -1))
+    return torch.stack([pad(part, (0, width - part.shape[-1], 0, height - part.shape[-2])) for part in parts])
+
+
+def _objects(draft: Draft, device: torch.device) -> ClipObjects | None:
+    """See `ClipBatch.objects`."""
+    inner = draft.draft if isinstance(draft, CategorisedDraft) else draft
+    return inner.objects.to(device) if isinstance(inner, FittedDraft) else None
 
 
 def _categories(drafts: Sequence[Draft], device: torch.device) -> Tensor | None:

@@ -17,6 +17,7 @@ from rotoscope.data.tone import Tone
 from rotoscope.ops.resize import resize_labels, resize_picture
 
 if TYPE_CHECKING:
+    from rotoscope.data.fitted import ClipObjects
     from rotoscope.data.proposals import ClipProposals
 
 
@@ -29,12 +30,15 @@ class ClipBatch:
         masks: (B, 1, T, H, W), any number type, 0 background, else the ids of objects, 255 what does not count.
         categories: (B, 256) int64, the category number of each id, 0 where it has none; None where no clip has any.
         proposals: for each clip those of its frames, None where it has none; () where no clip has any.
+        objects: for each clip of whole frames its objects, in the top left part of the clip, the rest of which is no
+            part of its frames; None for other clips; () where no clip is of whole frames. See `data.fitted`.
     """
 
     clips: Tensor
     masks: Tensor
     categories: Tensor | None = None
     proposals: tuple[ClipProposals | None, ...] = ()
+    objects: tuple[ClipObjects | None, ...] = ()
 
 
 def released_indices(count: int, start: int, length: int, gap: int, generator: np.random.Generator) -> list[int]:

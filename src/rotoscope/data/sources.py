@@ -28,6 +28,7 @@ from rotoscope.data.clips import (
     spaced_indices,
 )
 from rotoscope.data.duplication import duplicated
+from rotoscope.data.fitted import FittedFrames
 from rotoscope.data.pairs import paired_indices
 from rotoscope.data.proposals import ProposalFolder
 from rotoscope.data.reading import read_clip
@@ -81,8 +82,8 @@ class VideoClips:
         sequences: only frames with an annotation take part.
         length: frames of a clip, T_c.
         spans: how far a clip may reach, in annotated frames; one of them is drawn for each clip.
-        cutting: how a clip is cut out of its frames: `clips.Augmentation`, `clips.ReleasedCrop` or
-            `scaled_crop.ScaledCrop`.
+        cutting: how a clip is cut out of its frames: `clips.Augmentation`, `clips.ReleasedCrop`,
+            `scaled_crop.ScaledCrop`, `fitted.FittedFrames`.
         rule: "paper": the start frame and others after it; "released", "spaced", "drawn", "around": see the
             functions of `clips`; "paired": clips of two frames, see `pairs`.
         even: every sequence counts alike, however long it is: sequence and start are drawn, whatever the number.
@@ -144,7 +145,10 @@ class VideoClips:
         categories = dict(sequence.categories)
         if self._duplicate:
             frames, labels, categories = _with_a_copy(frames, labels, categories, generator)
-        draft = self._cutting.draft(frames, labels, generator)
+        if isinstance(self._cutting, FittedFrames) and isinstance(sequence, TrackSequence) and not self._duplicate:
+            draft: Draft = self._cutting.draft_of(frames, [sequence.objects(index) for index in indices], generator)
+        else:
+            draft = self._cutting.draft(frames, labels, generator)
         return CategorisedDraft(draft, categories) if categories else draft
 
 

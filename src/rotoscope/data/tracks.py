@@ -50,6 +50,10 @@ class TrackSequence:
             drawn[run_length.decode(masks[label])] = label
         return drawn
 
+    def objects(self, index: int) -> dict[int, NDArray[np.bool_]]:
+        """The masks (H, W) of a frame's objects by label; they may overlap."""
+        return {label: run_length.decode(mask) for label, mask in self.masks[index].items() if label != VOID}
+
 
 def of_tracks(
     name: str,

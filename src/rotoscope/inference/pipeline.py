@@ -23,17 +23,19 @@ class Progress:
         seconds: since the run began.
         what: what is going on, in words, where a system works on the whole video before it answers; `done` and `total`
             are then pieces of that work.
+        found: pieces of those done that an earlier run had done; they took no time.
     """
 
     done: int
     total: int | None
     seconds: float
     what: str = ""
+    found: int = 0
 
     @property
     def rate(self) -> float:
         """Frames a second so far."""
-        return self.done / self.seconds if self.seconds > 0 else 0.0
+        return (self.done - self.found) / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -97,7 +99,7 @@ def _paired_again(
     if report is not None and isinstance(session, WholeVideo):
         start = time.monotonic()
         for work in session.work():
-            report(Progress(work.done, work.total, time.monotonic() - start, work.what))
+            report(Progress(work.done, work.total, time.monotonic() - start, work.what, work.found))
     yield from zip(read_ahead(video), chain(early, session.finish()), strict=True)
 
 

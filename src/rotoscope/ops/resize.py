@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from rotoscope.errors import OptionError
 
@@ -72,6 +73,12 @@ class SizeRule:
         return height, width
 
 
+def fitted(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:
+    """(height, width) as large as fits into a rectangle of these sides, whichever way it lies; half a pixel is one."""
+    scale = min(long / max(size), short / min(size))
+    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+
+
 def padding_to(size: tuple[int, int], multiple: int) -> tuple[int, int, int, int]:
     """(top, bottom, left, right) zeros that make both sides multiples; the smaller half first."""
     height, width = (-side % multiple for side in size)
@@ -81,6 +88,23 @@ def padding_to(size: tuple[int, int], multiple: int) -> tuple[int, int, int, int
 def to_channels(image: NDArray[np.uint8]) -> Tensor:
     """Copy a picture into a tensor: (H, W, 3) uint8, anyhow in memory -> (3, H, W) uint8, whose memory is (H, W, 3)."""
     return torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)
+
+
+def resize_unsmoothed(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """Bilinear between the nearest four pixels, also where a picture shrinks.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        size: (height, width).
+
+    Returns:
+        (3, height, width) uint8.
+    """
+    pixels = to_channels(image)
+    if image.shape[:2] == size:
+        return pixels.contiguous()
+    soft = functional.interpolate(pixels[None].float(), size, mode="bilinear", align_corners=False)
+    return soft[0].round().to(torch.uint8)
 
 
 def resize_picture(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

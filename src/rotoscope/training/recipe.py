@@ -100,8 +100,10 @@ class VideoData:
         duplicate: clips of one object get a copy of it as a second, as STEm-Seg trains.
         crop: "window": a window anywhere, see the next; "whole": frames as they are, brought to the clip's size;
             "released": the published code's crop around the object; "rotated": VISOLO's, see `turn`;
-            "scaled": DMN-AOA's, one scale and one window for all frames, see `data.scaled_crop`.
-        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window", flip and reverse for "scaled".
+            "scaled": DMN-AOA's, one scale and one window for all frames, see `data.scaled_crop`;
+            "fitted": Propose-Reduce's, whole frames with their objects, see `data.fitted`.
+        zoom, stretch, flip, reverse, tone: see `data.clips.Augmentation`; for "window", flip and reverse for "scaled"
+            and "fitted".
         changes: chance of each of four changes of every frame by itself, see `data.frame_changes`; for "window" only.
         repair: mend the published crop's slip; for "released" only.
         turn: for "rotated" only.
@@ -118,7 +120,7 @@ class VideoData:
     rule: Literal["released", "paper", "spaced", "drawn", "around", "paired"] = "released"
     even: bool = False
     duplicate: bool = False
-    crop: Literal["window", "whole", "released", "rotated", "scaled"] = "window"
+    crop: Literal["window", "whole", "released", "rotated", "scaled", "fitted"] = "window"
     zoom: tuple[float, float] = (0.8, 1.4)
     stretch: float = 0.1
     flip: float = 0.5

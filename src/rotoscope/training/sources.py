@@ -12,6 +12,7 @@ from rotoscope.data.batches import Mixture
 from rotoscope.data.categories import class_map
 from rotoscope.data.clips import Augmentation, Cutting, ReleasedCrop, WholeFrames
 from rotoscope.data.coco import Coco
+from rotoscope.data.fitted import FittedFrames
 from rotoscope.data.frame_changes import FrameChanges
 from rotoscope.data.pasted import PastedStills
 from rotoscope.data.proposals import ProposalFolder
@@ -76,6 +77,8 @@ def source(table: Data, clips: ClipShape, root: Path) -> ClipSource:
 def _videos(table: VideoData, clips: ClipShape, root: Path) -> ClipSource:
     if table.crop == "scaled":
         cutting: Cutting = ScaledCrop(clips.size, table.factors, table.short_side, table.flip, table.reverse)
+    elif table.crop == "fitted":
+        cutting = FittedFrames(clips.size, table.flip, table.reverse)
     elif table.crop == "released":
         cutting = ReleasedCrop(clips.size, table.repair)
     elif table.crop == "whole":

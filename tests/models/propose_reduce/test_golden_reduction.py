@@ -6,8 +6,8 @@ import torch
 
 from rotoscope.masks.run_length import encode
 from rotoscope.models.propose_reduce.network import FrameMaps
-from rotoscope.models.propose_reduce.options import WholeVideoOptions, fitted, rules_of
-from rotoscope.models.propose_reduce.preparation import in_frame, resized
+from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
+from rotoscope.models.propose_reduce.preparation import in_frame
 from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in, score_boxes, single
 from rotoscope.models.propose_reduce.propagation import Asked
 from rotoscope.models.propose_reduce.reduction import (
@@ -18,6 +18,7 @@ from rotoscope.models.propose_reduce.reduction import (
 )
 from rotoscope.models.propose_reduce.result import given_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence, choose_key_frames
+from rotoscope.ops.resize import fitted, resize_unsmoothed
 from tests.models.propose_reduce.given import CASES, check, load, made, network_of, unpacked
 
 
@@ -150,7 +151,7 @@ def test_preparation_of_frames(name):
     long, short = case["options"]["target"]
     size = fitted(frame.shape[:2], short, long)
     assert list(size) == expected["image_shape"].ravel()[:2].tolist()
-    x = network_of({"network": "r50"}).normalised(resized(frame.copy(), size)[None])
+    x = network_of({"network": "r50"}).normalised(resize_unsmoothed(frame.copy(), size)[None])
     assert list(x.shape[2:]) == expected["padded_shape"].ravel()[:2].tolist()
     check("tensor_sub", case, x[..., ::4, ::4].reshape(expected["tensor_sub"].shape), expected["tensor_sub"])
     mean = x.mean(dim=(2, 3)).reshape(expected["channel_mean"].shape)

@@ -14,10 +14,11 @@ from rotoscope.inference.model import Model
 from rotoscope.masks.run_length import decode, encode
 from rotoscope.models import system
 from rotoscope.models.propose_reduce import session as module
-from rotoscope.models.propose_reduce.options import WholeVideoOptions, fitted, rules_of
+from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
 from rotoscope.models.propose_reduce.result import given_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence
 from rotoscope.models.propose_reduce.shelf import Shelf
+from rotoscope.ops.resize import fitted
 from rotoscope.types import Frame, Prompt, VideoInfo, WholeVideo
 from tests.models.propose_reduce.small import CPU, images, opened, small, told
 
@@ -112,7 +113,9 @@ def test_a_video_that_was_stopped_goes_on_in_the_folder_of_its_results(network, 
     assert not finished(job, model, outputs)
     seen = []
     done = run(job, model, outputs, seen.append)
-    assert [progress.done for progress in seen if progress.what] == [6, 12, 13, 14, 15, 16, 17, 18]
+    working = [progress for progress in seen if progress.what]
+    assert [progress.done for progress in working] == [6, 12, 13, 14, 15, 16, 17, 18]
+    assert [progress.found for progress in working] == [6] + [12] * 7
     assert done.places[0].read_bytes() == expected
     assert finished(job, model, outputs)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.done.json", "clip.json"]

@@ -9,7 +9,7 @@ from rotoscope.data.clips import ClipBatch
 from rotoscope.data.pairs import paired_indices, references_of
 from rotoscope.errors import OptionError
 from rotoscope.models.propose_reduce.mobile import MobileSeqMaskRCNN
-from rotoscope.models.propose_reduce.training import TRAINABLE, TrainingOptions, pair_of, training_step
+from rotoscope.models.propose_reduce.training import TRAINABLE, TrainingOptions, objects_of, pair_of, training_step
 from rotoscope.ops.memory_read import memory_read
 from tests.models.propose_reduce.given import CASES
 from tests.models.propose_reduce.small import plain
@@ -49,7 +49,7 @@ def labels():
 def test_what_is_true_of_a_pair():
     table = torch.zeros(256, dtype=torch.int64)
     table[1], table[2], table[3] = 4, 2, 1
-    found = pair_of(labels(), table, 5, 5, rng())
+    found = pair_of(objects_of(labels()), table, 5, 5, (64, 96), rng())
     assert found.current.boxes.tolist() == [[12, 8, 31, 22], [50, 30, 59, 35]]
     assert found.current.labels.tolist() == [3, 1]
     assert found.current.size == (40, 70)
@@ -58,8 +58,8 @@ def test_what_is_true_of_a_pair():
     assert found.labels.tolist() == [3]
     assert torch.equal(found.masks[0, :40, :70], labels()[1] == 1)
     with pytest.raises(OptionError, match="category 4, the network has 3"):
-        pair_of(labels(), table, 3, 5, rng())
-    none = pair_of(torch.zeros(2, 40, 70), None, 5, 5, rng())
+        pair_of(objects_of(labels()), table, 3, 5, (64, 96), rng())
+    none = pair_of(objects_of(torch.zeros(2, 40, 70)), None, 5, 5, (64, 96), rng())
     assert len(none.boxes) == len(none.current.boxes) == 0
 
 
@@ -67,7 +67,7 @@ def test_no_more_objects_are_followed_than_asked_for():
     many = torch.zeros(2, 32, 64)
     for place in range(8):
         many[:, 4:28, 8 * place : 8 * place + 6] = place + 1
-    found = pair_of(many, None, 1, 5, rng())
+    found = pair_of(objects_of(many), None, 1, 5, (32, 64), rng())
     assert len(found.current.boxes) == 8
     assert len(found.boxes) == len(found.masks) == 5
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.models.option_checks import check_choices, check_shares, check_whole
-from rotoscope.ops.resize import SizeRule
+from rotoscope.ops.resize import SizeRule, fitted
 
 Protocol = Literal["auto", "youtube-vis", "davis"]
 Reduce = Literal["auto", "hard", "soft", "category", "none"]
@@ -131,9 +131,3 @@ def _network_size(rule: str, size: tuple[int, int], davis: bool) -> tuple[int, i
         return SizeRule.parse(rule).of(size)
     short, long = _DAVIS_LIMIT if davis else _YOUTUBE_LIMIT
     return fitted(size, short, long)
-
-
-def fitted(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:
-    """(height, width) as large as fits into a rectangle of these sides, whichever way it lies; half a pixel is one."""
-    scale = min(long / max(size), short / min(size))
-    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))

@@ -23,11 +23,12 @@ from rotoscope.models.propose_reduce.categories import names_of
 from rotoscope.models.propose_reduce.kept_work import KeptWork, fingerprint
 from rotoscope.models.propose_reduce.network import FrameMaps, SeqMaskRCNN
 from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
-from rotoscope.models.propose_reduce.preparation import in_frame, resized
+from rotoscope.models.propose_reduce.preparation import in_frame
 from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in
 from rotoscope.models.propose_reduce.result import Given, given_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence, choose_key_frames
 from rotoscope.models.propose_reduce.shelf import MIB, Shelf
+from rotoscope.ops.resize import resize_unsmoothed
 from rotoscope.types import Declaration, Frame, FrameResult, ObjectMask, Prompt, RunLength, VideoInfo, Work
 
 _PICTURES = 4  # pictures have one part of so many of the memory budget; further ones lie in a temporary file
@@ -94,7 +95,8 @@ class WholeVideoSession(ClosingSession):
             raise OptionError("propose-reduce finds objects by itself and takes no prompts; leave them out")
         if self._work is not None:
             raise OptionError("the session is at work on the whole video; open a new one for more frames")
-        picture = resized(frame.image, self.rules.size)
+        # The published weights were trained so; other systems' pictures are smoothed when they shrink.
+        picture = resize_unsmoothed(frame.image, self.rules.size)
         if self._digest is not None:
             self._digest.update(picture.numpy().tobytes())
         self._pictures.put(len(self._seen), [picture])
@@ -160,7 +162,7 @@ class WholeVideoSession(ClosingSession):
         kept = None
         if self._digest is not None:
             kept = KeptWork(Path(self.options.work_folder), self._digest.hexdigest()[:32])
-        done, total = 0, frames * len(keys)
+        done, total, self.reused = 0, frames * len(keys), 0
         for number, key in enumerate(keys, start=1):
             what = f"key frame {number} of {len(keys)}"
             found = None if kept is None else kept.load(key)
@@ -171,14 +173,14 @@ class WholeVideoSession(ClosingSession):
                 for frame, parts in self._followed(key, masks):
                     builder.add(frame, self.maps_of(frame), parts)
                     done += 1
-                    yield Work(done, total, what)
+                    yield Work(done, total, what, self.reused * frames)
                 found = builder.sequences()
                 if kept is not None:
                     kept.save(key, found)
             self.sequences += found
             if done < number * frames:
                 done = number * frames
-                yield Work(done, total, what)
+                yield Work(done, total, what, self.reused * frames)
 
     def _followed(self, key: int, masks: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Every frame of the video with what is seen of a key frame's objects; none where there are none."""

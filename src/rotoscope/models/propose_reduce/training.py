@@ -7,6 +7,7 @@ nothing from here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -20,10 +21,11 @@ from rotoscope.backbones.detector.losses import DetectorTraining, Objects
 from rotoscope.backbones.detector.mask_head import POOLED as MASK_POOLED
 from rotoscope.backbones.detector.targets import SampleOptions
 from rotoscope.data.clips import ClipBatch
+from rotoscope.data.fitted import ClipObjects
 from rotoscope.errors import OptionError
 from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.propose_reduce.losses import Pair, pair_losses
-from rotoscope.models.propose_reduce.network import MULTIPLE, SeqMaskRCNN
+from rotoscope.models.propose_reduce.network import SeqMaskRCNN
 from rotoscope.ops.box_masks import tight_boxes
 
 _VOID = 255
@@ -98,55 +100,89 @@ def training_step(
 def _losses(
     network: SeqMaskRCNN, batch: ClipBatch, options: TrainingOptions, generator: np.random.Generator
 ) -> dict[str, Tensor]:
-    references, frames = (network.normalised(clip) for clip in batch.clips.unbind(2))
+    references, frames = (prepared(network, clip, batch) for clip in batch.clips.unbind(2))
     pairs = []
     for place, labels in enumerate(batch.masks[:, 0]):
         table = None if batch.categories is None else batch.categories[place]
-        pairs.append(pair_of(labels, table, network.classes, options.followed, generator))
+        objects = (batch.objects[place] if batch.objects else None) or objects_of(labels)
+        pairs.append(pair_of(objects, table, network.classes, options.followed, frames.shape[2:], generator))
     return pair_losses(network, frames, references, pairs, options.detector, generator, options.cross_entropy)
 
 
-def pair_of(labels: Tensor, table: Tensor | None, classes: int, followed: int, generator: np.random.Generator) -> Pair:
+def prepared(network: SeqMaskRCNN, frames: Tensor, batch: ClipBatch) -> Tensor:
+    """One frame of each clip for the network: normalised, zero where whole frames do not fill the clip.
+
+    Args:
+        network: tells how.
+        frames: (B, 3, H, W) float32 RGB in [0, 1].
+        batch: which the frames are of.
+
+    Returns:
+        (B, 3, H', W'), both sides multiples of `network.MULTIPLE`.
+    """
+    found = network.normalised(frames)
+    for picture, objects in zip(found, batch.objects or (), strict=False):
+        if objects is not None:
+            picture[:, objects.size[0] :] = 0
+            picture[:, :, objects.size[1] :] = 0
+    return found
+
+
+def objects_of(labels: Tensor) -> ClipObjects:
+    """The objects of a clip by its labels alone: boxes are those of the masks.
+
+    Args:
+        labels: (T, H, W), any number type, ids of objects; 0 and 255 are none.
+    """
+    ids = torch.unique(labels).long()
+    ids = ids[(ids > 0) & (ids < _VOID)]
+    masks = labels[:, None] == ids[:, None, None].to(labels.dtype)  # (T, N, H, W)
+    if not len(ids):
+        nothing = torch.zeros(len(labels), 0, dtype=torch.bool, device=labels.device)
+        return ClipObjects(ids, nothing[..., None].expand(-1, -1, 4).float(), nothing, masks)
+    boxes, there = tight_boxes(masks.flatten(0, 1))
+    boxes = (boxes - boxes.new_tensor([0, 0, 1, 1])).reshape(*masks.shape[:2], 4)
+    return ClipObjects(ids, boxes, there.reshape(masks.shape[:2]), masks)
+
+
+def pair_of(
+    objects: ClipObjects,
+    table: Tensor | None,
+    classes: int,
+    followed: int,
+    padded: Sequence[int],
+    generator: np.random.Generator,
+) -> Pair:
     """What is true of one clip of two frames.
 
     Args:
-        labels: (2, H, W), any number type, ids of objects in the reference and in the frame; 0 and 255 are none.
+        objects: of the reference and of the frame.
         table: (256,) category of each id from 1, 0 where it has none; None: all are of the first.
         classes: of the network.
         followed: objects that are to be found again, at most; drawn where there are more.
+        padded: (height, width) of the network's frames.
         generator: source of chance.
 
     Raises:
         OptionError: a category that the network does not have.
     """
-    ids = torch.unique(labels).long()
-    ids = ids[(ids > 0) & (ids < _VOID)]
-    if table is not None:
-        ids = ids[table[ids] > 0]
+    ids = objects.ids
+    chosen = torch.ones_like(ids, dtype=torch.bool) if table is None else table[ids] > 0
     kinds = torch.zeros_like(ids) if table is None else table[ids] - 1
     if len(kinds) and int(kinds.max()) >= classes:
         raise OptionError(
             f"an object is of category {int(kinds.max()) + 1}, the network has {classes}; map the data's classes, or "
             f"choose another network"
         )
-    height, width = labels.shape[-2:]
-    masks = labels[:, None] == ids[:, None, None].to(labels.dtype)  # (2, N, H, W)
-    masks = functional.pad(masks, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
-    boxes, there = zip(*(_boxes(own) for own in masks), strict=True)
-    current = Objects(boxes[1][there[1]], kinds[there[1]], masks[1][there[1]].to(torch.uint8), (height, width))
-    both = (there[0] & there[1]).nonzero()[:, 0]
+    (height, width), (reference, current) = objects.size, (there & chosen for there in objects.annotated)
+    masks = functional.pad(objects.masks[1], (0, padded[1] - width, 0, padded[0] - height)).to(torch.uint8)
+    both = (reference & chosen & masks.flatten(1).any(dim=1)).nonzero()[:, 0]
     if len(both) > followed:
         drawn = np.sort(generator.choice(len(both), followed, replace=False))
         both = both[torch.from_numpy(drawn).to(both.device)]
-    return Pair(current, boxes[0][both], kinds[both], masks[1][both])
-
-
-def _boxes(masks: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, H, W) bool -> (N, 4) boxes with inclusive ends, (N,) bool whether there is anything."""
-    if not len(masks):
-        return torch.zeros(0, 4, device=masks.device), torch.zeros(0, dtype=torch.bool, device=masks.device)
-    boxes, there = tight_boxes(masks)
-    return boxes - boxes.new_tensor([0, 0, 1, 1]), there
+    boxes = objects.boxes
+    found = Objects(boxes[1][current], kinds[current], masks[current], (height, width))
+    return Pair(found, boxes[0][both], kinds[both], masks[both])
 
 
 def _traced(network: SeqMaskRCNN, clips: Tensor, options: TrainingOptions) -> StepResult:
