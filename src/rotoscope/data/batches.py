@@ -187,6 +187,8 @@ def made(drafts: Sequence[Draft], device: torch.device | str = "cpu") -> ClipBat
 
 def _stacked(parts: Sequence[Tensor]) -> Tensor:
     """(..., h, w) of several sizes -> (B, ..., H, W)."""
+    if len({part.shape for part in parts}) == 1:
+        return torch.stack(tuple(parts))
     height, width = (max(part.shape[axis] for part in parts) for axis in (-2, -1))
     return torch.stack([pad(part, (0, width - part.shape[-1], 0, height - part.shape[-2])) for part in parts])
 

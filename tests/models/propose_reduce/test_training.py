@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from rotoscope.backbones.mobilenet2 import MobileNet2
-from rotoscope.data.clips import ClipBatch
+from rotoscope.data.batches import made
+from rotoscope.data.clips import CategorisedDraft, ClipBatch, FramesDraft
+from rotoscope.data.fitted import FittedFrames
 from rotoscope.data.pairs import paired_indices, references_of
 from rotoscope.errors import OptionError
 from rotoscope.models.propose_reduce.mobile import MobileSeqMaskRCNN
@@ -110,6 +112,25 @@ def test_cross_entropy_beside_the_soft_iou():
     assert steps[1].loss - steps[0].loss > 1
     with pytest.raises(OptionError, match="cross_entropy -1"):
         TrainingOptions(cross_entropy=-1)
+
+
+def test_whole_frames_beside_cut_ones():
+    """A batch of a portrait clip that keeps its objects and a clip of labels: what is no frame does not matter."""
+    masks = [{3: np.pad(np.ones((20, 12), bool), ((4, 40), (3, 17)))}] * 2
+    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 32, 3), dtype=np.uint8)
+    whole = CategorisedDraft(FittedFrames((32, 64), flip=0.0).draft_of(frames, masks, rng()), {3: 1})
+    cut = CategorisedDraft(FramesDraft(frames[:, :32], np.full((2, 32, 32), 7, np.uint8), (32, 64)), {7: 2})
+    batch = made([whole, cut])
+    assert batch.clips.shape[3:] == (64, 64)
+    losses = []
+    for beside in (0.0, 0.7):
+        batch.clips[0, :, :, :, 32:] = beside
+        network = plain(2)
+        TRAINABLE.mode(network, TrainingOptions())
+        torch.manual_seed(0)
+        losses.append(training_step(network, batch, TrainingOptions()).loss.item())
+    assert losses[0] == losses[1]
+    assert np.isfinite(losses[0])
 
 
 def test_a_batch_without_any_object():
