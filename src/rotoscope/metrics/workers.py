@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rotoscope.errors import DataError, OptionError
@@ -56,9 +57,34 @@ def _results(score: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
     if workers == 1:
         yield from map(score, jobs)
         return
-    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang. Ctrl-C reaches the workers too
-    # and ends them without a word: the parent speaks.
-    interrupt = (signal.SIGINT, signal.SIG_DFL)
+    # Spawned, not forked: a fork of a process with threads, such as torch's, may hang.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, initializer=signal.signal, initargs=interrupt) as pool:
-        yield from pool.map(score, jobs)
+    with ProcessPoolExecutor(workers, spawn, initializer=_begin_worker) as pool:
+        try:
+            with _interrupts_waiting():
+                futures = [pool.submit(score, job) for job in jobs]
+            for future in futures:
+                yield future.result()
+        finally:
+            # Not cancelled by hand, as `pool.map` does: the pool's own thread may be at them for a worker that ended.
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_waiting() -> Iterator[None]:
+    """Let Ctrl-C wait, for this process and for those that are begun, until each is ready for it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker() -> None:
+    """Ctrl-C ends a worker without a word: the process that began it speaks."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
