@@ -1,10 +1,11 @@
 """How long the parts of Propose-Reduce take, and what a session of a short video keeps in memory.
 
     python benchmarks/bench_propose_reduce.py [--network r50] [--size 360x640] [--objects 3] [--memory 6] [--repeat 3]
-    python benchmarks/bench_propose_reduce.py --video 12 [--budget 1024]
+    python benchmarks/bench_propose_reduce.py --video 60 [--keys 10] [--budget 1024 0]
 
 Random weights; processor time of one thread. "again" is what the authors' code computes anew for every key frame and
-what is kept here. With --video a session of so many frames runs, three objects a key frame.
+what is kept here. With --video a session of so many frames runs, three objects a key frame; the peak is the
+process's so far.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ def parts(network: SeqMaskRCNN, size: tuple[int, int], objects: int, memory: int
     print(f"features of a frame: {sum(part.nbytes for part in maps.tensors()) / 2**20:.1f} MiB")
 
 
-def video(network: SeqMaskRCNN, size: tuple[int, int], frames: int, objects: int, budget: int) -> None:
-    """Time a session."""
+def video(network: SeqMaskRCNN, size: tuple[int, int], frames: int, objects: int, keys: int, budget: int) -> float:
+    """Time a session; the seconds."""
     masks = torch.zeros(objects, *size, dtype=torch.bool)
     for number, mask in enumerate(masks):
         mask[20 + 60 * number : 80 + 60 * number, 100:300] = True
     whole.found_in = lambda *_: masks
     generator = np.random.default_rng(0)
-    options = WholeVideoOptions(size="unchanged", memory_budget=budget)
+    options = WholeVideoOptions(size="unchanged", key_frames=keys, memory_budget=budget)
     start, encoded = time.process_time(), []
     handle = network.detector.body.register_forward_hook(lambda *_: encoded.append(1))
     cpu = torch.device("cpu")
@@ -76,6 +77,7 @@ def video(network: SeqMaskRCNN, size: tuple[int, int], frames: int, objects: int
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.process_time() - start
     print(f"{frames} frames, budget {budget} MiB: {seconds:.1f} s, {len(encoded)} frames encoded, peak {peak:.0f} MiB")
+    return seconds
 
 
 def main() -> None:
@@ -83,8 +85,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="r50")
     parser.add_argument("--size", default="360x640")
-    for name, value in (("objects", 3), ("memory", 6), ("repeat", 3), ("video", 0), ("budget", 1024)):
+    for name, value in (("objects", 3), ("memory", 6), ("repeat", 3), ("video", 0), ("keys", 5)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--budget", type=int, nargs="+", default=[1024], help="several are compared with the first")
     parser.add_argument("--plain", action="store_true", help="do not make the network fast")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -96,7 +99,10 @@ def main() -> None:
         raise TypeError(type(network))
     height, width = (int(side) for side in chosen.size.split("x"))
     if chosen.video:
-        video(network, (height, width), chosen.video, chosen.objects, chosen.budget)
+        size, counts = (height, width), (chosen.video, chosen.objects, chosen.keys)
+        first, *others = [video(network, size, *counts, budget) for budget in chosen.budget]
+        for budget, seconds in zip(chosen.budget[1:], others, strict=True):
+            print(f"budget {budget} MiB takes {seconds / first:.2f} times as long")
     else:
         parts(network, (height, width), chosen.objects, chosen.memory, chosen.repeat)
 
