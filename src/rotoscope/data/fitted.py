@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from rotoscope.data.tracks import VOID
 from rotoscope.ops.box_masks import tight_boxes
-from rotoscope.ops.resize import fitted, resize_unsmoothed
+from rotoscope.ops.resize import fitted, fitting_scale, resize_unsmoothed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,16 +107,13 @@ class FittedFrames:
         if generator.random() < self.reverse:
             frames, masks = frames[::-1], masks[::-1]
         full = (frames.shape[1], frames.shape[2])
-        size = fitted(full, min(self.size), max(self.size))
+        sides = (min(self.size), max(self.size))
+        size = fitted(full, *sides)
         pictures = torch.stack([resize_unsmoothed(frame, size) for frame in frames])
-        objects = _objects(masks, full, size, _scale(full, self.size))
+        objects = _objects(masks, full, size, fitting_scale(full, *sides))
         if generator.random() < self.flip:
             pictures, objects = pictures.flip(-1), _mirrored(objects)
         return FittedDraft(pictures, objects)
-
-
-def _scale(full: tuple[int, int], size: tuple[int, int]) -> float:
-    return min(max(size) / max(full), min(size) / min(full))
 
 
 def _objects(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Collection, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -68,7 +67,8 @@ def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) 
         "seconds": round(seconds, 3),
     }
     write_whole(marker, (json.dumps(content, indent=1) + "\n").encode())
-    shutil.rmtree(work_of(job, outputs), ignore_errors=True)
+    if _keeps_work(model):
+        _remove_work(work_of(job, outputs))
     return Done(len(names), seconds, tuple(places.values()))
 
 
@@ -77,7 +77,7 @@ def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) ->
     places = places_of(job, outputs)
     soft = outputs.soft or (outputs.cutout is not None and hasattr(model.options, "soft"))
     chosen = model.with_options(soft=True) if soft else model
-    if getattr(model.options, "work_folder", None) == "":
+    if _keeps_work(model):
         chosen = chosen.with_options(work_folder=str(work_of(job, outputs)))
     with open_video(job.source, name=job.name) as video:
         prompts = [] if job.masks is None else read_prompts(job.masks, video)
@@ -87,6 +87,19 @@ def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) ->
         stream = chosen.stream(video, prompts, report, job.masks is not None and job.masks.both_ways)
         with closing(stream) as pairs, closing(written(pairs, sinks)) as results:
             return [result.name or f"{result.index:05d}" for result in results]
+
+
+def _keeps_work(model: Model) -> bool:
+    """Whether a system keeps finished parts of its work, and was not told where."""
+    return getattr(model.options, "work_folder", None) == ""
+
+
+def _remove_work(folder: Path) -> None:
+    """Remove what a finished video no longer needs, and the folder if nothing else lies there."""
+    with suppress(OSError):
+        for path in folder.glob("*.npz"):
+            path.unlink()
+        folder.rmdir()
 
 
 def finished(job: Job, model: Model, outputs: Outputs) -> bool:

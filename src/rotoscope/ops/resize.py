@@ -73,9 +73,14 @@ class SizeRule:
         return height, width
 
 
+def fitting_scale(size: tuple[int, int], short: int, long: int) -> float:
+    """How much larger (height, width) becomes where it just fits into a rectangle of these sides, either way round."""
+    return min(long / max(size), short / min(size))
+
+
 def fitted(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:
     """(height, width) as large as fits into a rectangle of these sides, whichever way it lies; half a pixel is one."""
-    scale = min(long / max(size), short / min(size))
+    scale = fitting_scale(size, short, long)
     return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
 

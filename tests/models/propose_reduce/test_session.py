@@ -111,6 +111,7 @@ def test_a_video_that_was_stopped_goes_on_in_the_folder_of_its_results(network, 
         run(job, model, outputs, stop)
     assert sorted(path.suffix for path in (tmp_path / "out" / ".clip.work").iterdir()) == [".npz", ".npz"]
     assert not finished(job, model, outputs)
+    (tmp_path / "out" / ".clip.work" / "mine.txt").write_text("not of the system")
     seen = []
     done = run(job, model, outputs, seen.append)
     working = [progress for progress in seen if progress.what]
@@ -118,7 +119,8 @@ def test_a_video_that_was_stopped_goes_on_in_the_folder_of_its_results(network, 
     assert [progress.found for progress in working] == [6] + [12] * 7
     assert done.places[0].read_bytes() == expected
     assert finished(job, model, outputs)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.done.json", "clip.json"]
+    assert [path.name for path in (tmp_path / "out" / ".clip.work").iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in (tmp_path / "whole").iterdir()) == ["clip.done.json", "clip.json"]
 
 
 def test_work_that_failed_is_done_again_from_the_start(network, tmp_path, monkeypatch):
