@@ -68,7 +68,7 @@ class WholeVideoOptions:
     most: int = 100
     labels: Labels = "best"
     overlapping: Overlapping = "auto"
-    memory_budget: int = 1024
+    memory_budget: int = 768
     disk_budget: int = 0
     work_folder: str = ""
 
