@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
+    from rotoscope.data.batches import Mixture
     from rotoscope.training.dry_run import DryRun
     from rotoscope.training.group import Group
     from rotoscope.training.recipe import Recipe
@@ -68,21 +69,30 @@ def train(
 def _train(recipe: Recipe, folder: Path, group: Group, resume: bool, stand_in: bool) -> None:
     from rotoscope.cli.progress import tell
     from rotoscope.training import sources
-    from rotoscope.training.runs import build, check_folder
+    from rotoscope.training.runs import check_folder
 
     check_folder(folder, resume)
     recipe = sources.with_stand_ins(recipe) if stand_in else recipe
     mixture = sources.mixture(recipe)
     with _asked_to_stop() as asked, _hooks(folder, group, lambda: asked[0] != 0) as hooks:
-        trainer = build(recipe, mixture, folder, group, hooks, resume, stand_in)
-        if group.first:
-            left = f", resumed at {trainer.step}" if trainer.step else ""
-            hooks.remark(f"{trainer.steps} steps of {trainer.batch} clips{left}; in {folder}")
-        whole = trainer.run()
+        whole, step = _run(recipe, mixture, folder, group, hooks, resume, stand_in)
     if group.first:
-        _finish(folder, tell, whole, trainer.step)
+        _finish(folder, tell, whole, step)
     if not whole:
         raise KeyboardInterrupt(asked[0])
+
+
+def _run(
+    recipe: Recipe, mixture: Mixture, folder: Path, group: Group, hooks: Hooks, resume: bool, stand_in: bool
+) -> tuple[bool, int]:
+    """Train; whether to the end, and the last step. Nothing of the training outlives this: it would keep the group."""
+    from rotoscope.training.runs import build
+
+    trainer = build(recipe, mixture, folder, group, hooks, resume, stand_in)
+    if group.first:
+        left = f", resumed at {trainer.step}" if trainer.step else ""
+        hooks.remark(f"{trainer.steps} steps of {trainer.batch} clips{left}; in {folder}")
+    return trainer.run(), trainer.step
 
 
 def _finish(folder: Path, tell: Callable[[str], None], whole: bool, step: int) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +89,9 @@ def joined(device: str = "auto") -> Iterator[Group]:
     if chosen.type == "cuda":
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)
+    # Its functions take the group of the moment they are imported at as their default: imported later (as wrapping a
+    # network does), they would keep this one, and its threads, until the interpreter is torn down below them.
+    importlib.import_module("torch.distributed.nn.functional")
     try:
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:
@@ -94,4 +99,5 @@ def joined(device: str = "auto") -> Iterator[Group]:
     try:
         yield Group(distributed.get_rank(), size, chosen)
     finally:
+        gc.collect()  # a wrapped network that waits in a cycle keeps the group's threads, too
         distributed.destroy_process_group()
