@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from rotoscope import __version__
+from rotoscope.cli.arguments import read
 from rotoscope.cli.progress import complain, silence
 from rotoscope.errors import RotoscopeError
 
@@ -128,7 +129,7 @@ def _guarded(given: list[str]) -> int:
         )
     except OSError as error:
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}")
-    except SystemExit as leaving:  # tyro has told of a wrong option; rich leaves so when nobody reads
+    except SystemExit as leaving:  # a command's help was asked for; rich leaves so when nobody reads
         return 0 if isinstance(leaving.__context__, BrokenPipeError) else _code_of(leaving)
     except Exception as error:
         if os.environ.get("ROTOSCOPE_TRACEBACK"):
@@ -158,9 +159,7 @@ def _run(given: list[str]) -> int:
             return _say(f"an empty argument stands after {before}; leave it out or name something")
         if argument.startswith("--") and argument.endswith("="):
             return _say(f"{argument} names nothing; leave it out or name something")
-    import tyro
-
-    tyro.cli(command, prog=f"rotoscope {given[0]}", args=given[1:])
+    read(command, given[0], given[1:])()
     return 0
 
 
