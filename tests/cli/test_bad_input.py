@@ -72,9 +72,9 @@ def bad_sources(folder):
 def test_every_bad_source_is_one_line(run, bright_model, tmp_path):
     for name, word in bad_sources(tmp_path).items():
         source = name if "://" in name else tmp_path / name
-        refused(run("segment", source, "-o", tmp_path / "out"), word)
+        assert refused(run("segment", source, "-o", tmp_path / "out"), word)
         if name not in ("unreadable", "sizes"):  # what comes later in a video is not looked at
-            refused(run("info", source), word)
+            assert refused(run("info", source), word)
     assert not [path for path in (tmp_path / "out").rglob("*") if ".part" in path.name or path.suffix == ".json"]
 
 
@@ -202,7 +202,7 @@ def test_bad_options_are_one_line(run, tmp_path, monkeypatch, options, word):
     monkeypatch.chdir(tmp_path)
     source = bright.clip(tmp_path / "a.mp4", 1)
     before = source.read_bytes()
-    refused(run("segment", "a.mp4", *options), word)
+    assert refused(run("segment", "a.mp4", *options), word)
     assert source.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
@@ -211,10 +211,10 @@ def test_cuda_that_is_not_there(run, tmp_path, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    refused(run("segment", bright.clip(tmp_path / "a.mp4", 1), "--device", "cuda"), "no CUDA device")
+    assert refused(run("segment", bright.clip(tmp_path / "a.mp4", 1), "--device", "cuda"), "no CUDA device")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    refused(run("segment", tmp_path / "a.mp4", "--device", "cuda:7"), "cuda:7", "counted from 0")
+    assert refused(run("segment", tmp_path / "a.mp4", "--device", "cuda:7"), "cuda:7", "counted from 0")
 
 
 @pytest.mark.parametrize(
@@ -222,24 +222,22 @@ def test_cuda_that_is_not_there(run, tmp_path, monkeypatch):
     [["segment", "a", "--bogus"], ["segment", "a", "--clip", "x"], ["info"], ["convert", "x"], ["evaluate", "davis1"]],
     ids=" ".join,
 )
-def test_what_cannot_be_parsed_has_exit_code_2(run, arguments):
-    code, out, err = run(*arguments)
-    assert (code, out) == (2, "")
-    assert "Traceback" not in err
+def test_what_cannot_be_parsed_is_one_line(run, arguments):
+    assert refused(run(*arguments), f"`rotoscope {arguments[0]} --help`")
 
 
 def test_commands_and_their_absence(run):
-    refused(run("segmnt"), "rotoscope --help")
-    refused(run("segment"), "no source given")
-    refused(run("segment", ""), "empty argument")
+    assert refused(run("segmnt"), "rotoscope --help")
+    assert refused(run("segment"), "no source given")
+    assert refused(run("segment", ""), "empty argument")
 
 
 def test_places_that_cannot_be_written(run, bright_model, tmp_path):
     source = bright.clip(tmp_path / "a.mp4", 2)
     places = ["/proc/rotoscope", "/sys/rotoscope", "/dev/null"]
     for place in [place for place in places if sys.platform == "linux"]:
-        refused(run("segment", source, "-o", place), place)
-        refused(run("segment", source, "-o", tmp_path / "out", "--overlay", f"{place}/o.mp4"), place)
+        assert refused(run("segment", source, "-o", place), place)
+        assert refused(run("segment", source, "-o", tmp_path / "out", "--overlay", f"{place}/o.mp4"), place)
     assert not [path for path in tmp_path.rglob("*") if ".part" in path.name]
 
 
@@ -255,8 +253,8 @@ def test_convert(run, tmp_path):
         (weights, weights, "source itself"),
         (weights, tmp_path / "o.pth", ".safetensors"),
     ]:
-        refused(run("convert", source, "--system", "3dc-seg", "-o", place), word)
-    refused(run("convert", weights, "--system", "stm-9", "-o", output), "no system")
+        assert refused(run("convert", source, "--system", "3dc-seg", "-o", place), word)
+    assert refused(run("convert", weights, "--system", "stm-9", "-o", output), "no system")
     assert not output.exists()
 
 
@@ -271,7 +269,7 @@ def test_names_from_a_wide_world(run, bright_model, tmp_path, monkeypatch):
     shutil.copy(bright.clip(tmp_path / "plain.mp4", 1), raw)
     assert run("segment", os.fsdecode(raw), "-o", "out")[0] == 0
     bright.clip(tmp_path / ("m" * 249 + ".mp4"), 1)
-    refused(run("segment", f"{'m' * 249}.mp4", "-o", "out"), "name is too long")
+    assert refused(run("segment", f"{'m' * 249}.mp4", "-o", "out"), "name is too long")
 
 
 def test_who_reads_may_leave(tmp_path):

@@ -105,9 +105,9 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path, run):
 
 
 def test_what_cannot_be_checked(tmp_path, own, run):
-    refused(run("check-data", tmp_path / "none"), "there is no folder")
-    refused(run("check-data", own, "--workers", "0"), "at least one worker")
-    refused(run("check-data", own, "--kind", "davis17"), "is no DAVIS package")
+    assert refused(run("check-data", tmp_path / "none"), "there is no folder")
+    assert refused(run("check-data", own, "--workers", "0"), "at least one worker")
+    assert refused(run("check-data", own, "--kind", "davis17"), "is no DAVIS package")
     assert run("check-data", own, "--kind", "cats")[0] == 2
 
 

@@ -61,6 +61,7 @@ def check(folder, wanted, first=0):
     assert len(list(folder.iterdir())) == len(wanted)
     for index, (one, other) in enumerate(zip(found, wanted, strict=True)):
         assert np.array_equal(one, other), index
+    return True
 
 
 def test_one_mask(run, tmp_path):
@@ -68,7 +69,7 @@ def test_one_mask(run, tmp_path):
     code, said, _ = run("segment", source, "--masks", given(tmp_path / "first.png", labels(images()[0])), "-o", out)
     assert code == 0
     assert "5 frames" in said
-    check(out / "a", [labels(image) for image in images()])
+    assert check(out / "a", [labels(image) for image in images()])
     assert open_video(out / "a.overlay.mp4").count().frames == COUNT
 
 
@@ -83,7 +84,7 @@ def test_every_kind_of_mask(run, tmp_path, kind):
         pixels = {"grey": content, "colours": voc_palette()[content], "binary": content * 255}[kind]
         Image.fromarray(pixels.astype(np.uint8)).save(path)
     assert run("segment", clip(tmp_path), "--masks", path, "-o", tmp_path / "out", "--no-pictures")[0] == 0
-    check(tmp_path / "out" / "a", [labels(image, red, green) for image in images()])
+    assert check(tmp_path / "out" / "a", [labels(image, red, green) for image in images()])
 
 
 def test_void_pixels_are_no_object(run, tmp_path):
@@ -91,7 +92,7 @@ def test_void_pixels_are_no_object(run, tmp_path):
     content[40:] = 255
     source, path = clip(tmp_path), given(tmp_path / "first.png", content)
     assert run("segment", source, "--masks", path, "-o", tmp_path / "out", "--no-pictures")[0] == 0
-    check(tmp_path / "out" / "a", [labels(image, 1, 0) for image in images()])
+    assert check(tmp_path / "out" / "a", [labels(image, 1, 0) for image in images()])
 
 
 @pytest.mark.parametrize("how", ["at", "name", "folder", "folder at"])
@@ -108,7 +109,7 @@ def test_a_mask_of_a_later_frame(run, tmp_path, how, both):
     more += ["--both-ways"] if both else []
     assert run("segment", source, "--masks", path, *more, "-o", tmp_path / "out", "--no-pictures")[0] == 0
     before = [labels(image) if both else np.zeros(colours.SIZE, np.uint8) for image in images()[:2]]
-    check(tmp_path / "out" / "a", before + [labels(image) for image in images()[2:]])
+    assert check(tmp_path / "out" / "a", before + [labels(image) for image in images()[2:]])
 
 
 def test_a_folder_of_pictures_whose_names_do_not_begin_at_0(run, tmp_path):
@@ -117,7 +118,7 @@ def test_a_folder_of_pictures_whose_names_do_not_begin_at_0(run, tmp_path):
     for place in ("Annotations", "Annotations/walk", "Annotations/walk/00007.png"):
         out = tmp_path / f"out-{place.replace('/', '-')}"
         assert run("segment", source, "--masks", tmp_path / place, "-o", out, "--no-pictures")[0] == 0
-        check(out / "walk", [labels(image) for image in images()], first=7)
+        assert check(out / "walk", [labels(image) for image in images()], first=7)
 
 
 def test_many_videos_each_with_its_own_masks(run, tmp_path):
@@ -126,11 +127,11 @@ def test_many_videos_each_with_its_own_masks(run, tmp_path):
     given(tmp_path / "Annotations" / "run.png", labels(images()[0], 3, 5))
     out = tmp_path / "out"
     assert run("segment", *sources, "--masks", tmp_path / "Annotations", "-o", out, "--no-pictures")[0] == 0
-    check(out / "walk", [labels(image) for image in images()])
-    check(out / "run", [labels(image, 3, 5) for image in images()])
+    assert check(out / "walk", [labels(image) for image in images()])
+    assert check(out / "run", [labels(image, 3, 5) for image in images()])
     (tmp_path / "Annotations" / "run.png").unlink()
     result = run("segment", *sources, "--masks", tmp_path / "Annotations", "-o", out, "--no-pictures")
-    refused(result, "no masks for", "run")
+    assert refused(result, "no masks for", "run")
 
 
 def test_resume_sees_other_masks(run, tmp_path):
@@ -140,7 +141,7 @@ def test_resume_sees_other_masks(run, tmp_path):
     assert "finished before" in run(*arguments)[1]
     given(path, labels(images()[0], 4, 2))
     assert "5 frames" in run(*arguments)[1]
-    check(tmp_path / "out" / "a", [labels(image, 4, 2) for image in images()])
+    assert check(tmp_path / "out" / "a", [labels(image, 4, 2) for image in images()])
     assert "5 frames" in run(*arguments, "--both-ways")[1]
     assert json.loads((tmp_path / "out" / "a.done.json").read_text())["both_ways"] is True
 
@@ -151,8 +152,8 @@ def test_memory_options_reach_the_session(run, tmp_path):
     assert run(*arguments, "--memory-limit", 2, "--memory-every", 1)[0] == 0
     options = json.loads((tmp_path / "out" / "a.done.json").read_text())["options"]
     assert (options["memory_limit"], options["memory_every"]) == (2, 1)
-    refused(run(*arguments, "--memory-limit", 1), "memory_limit 1")
-    refused(run(*arguments, "--clip", 4), "no option 'clip'")
+    assert refused(run(*arguments, "--memory-limit", 1), "memory_limit 1")
+    assert refused(run(*arguments, "--clip", 4), "no option 'clip'")
 
 
 def bad_masks(folder):
@@ -198,21 +199,21 @@ def test_every_bad_mask_is_one_line(run, tmp_path):
             if (name, kind) == ("00009.png", "pictures"):
                 continue  # no frame has that name, so it is of the first
             result = run("segment", source, "--masks", tmp_path / name, "-o", tmp_path / "out", "--no-pictures")
-            refused(result, *words)
+            assert refused(result, *words)
     good = given(tmp_path / "good.png", labels(images()[0]))
     for source in sources.values():
-        refused(run("segment", source, "--masks", good, "--at", 5, "-o", tmp_path / "out"), "frame 5", "5")
+        assert refused(run("segment", source, "--masks", good, "--at", 5, "-o", tmp_path / "out"), "frame 5", "5")
     assert not list(tmp_path.glob("out/**/*.json"))
 
 
 def test_what_masks_mean_nothing_for(run, tmp_path, monkeypatch):
     source, path = clip(tmp_path), given(tmp_path / "first.png", labels(images()[0]))
-    refused(run("segment", source, "-o", tmp_path / "out"), "give their masks with --masks")
-    refused(run("segment", source, "--at", 3), "--at means nothing without --masks")
-    refused(run("segment", source, "--both-ways"), "--both-ways means nothing")
-    refused(run("segment", source, "--masks", path, "--at", -1), "frame -1")
+    assert refused(run("segment", source, "-o", tmp_path / "out"), "give their masks with --masks")
+    assert refused(run("segment", source, "--at", 3), "--at means nothing without --masks")
+    assert refused(run("segment", source, "--both-ways"), "--both-ways means nothing")
+    assert refused(run("segment", source, "--masks", path, "--at", -1), "frame -1")
     monkeypatch.setattr(loading, "load", lambda *_, **__: bright.model())
-    refused(run("segment", source, "--masks", path, "-o", tmp_path / "out"), "takes no masks")
+    assert refused(run("segment", source, "--masks", path, "-o", tmp_path / "out"), "takes no masks")
     assert not (tmp_path / "out").exists()
 
 
@@ -221,7 +222,9 @@ def test_results_are_not_written_over_the_masks(run, tmp_path):
     path = given(tmp_path / "Annotations" / "walk" / "00000.png", labels(images()[0]))
     before = path.read_bytes()
     for masks in (path, path.parent, path.parent.parent):
-        refused(run("segment", source, "--masks", masks, "-o", tmp_path / "Annotations"), "written over the source")
+        assert refused(
+            run("segment", source, "--masks", masks, "-o", tmp_path / "Annotations"), "written over the source"
+        )
     assert path.read_bytes() == before
     assert len(list(path.parent.iterdir())) == 1
 
@@ -243,7 +246,7 @@ def test_both_ways_with_every_kind_of_output(run, tmp_path):
     out, cut = tmp_path / "out", tmp_path / "cut"
     arguments = ["segment", source, "--masks", path, "--at", 3, "--both-ways", "-o", out, "--soft", "--cutout", cut]
     assert run(*arguments)[0] == 0
-    check(out / "a", [labels(image) for image in images()])
+    assert check(out / "a", [labels(image) for image in images()])
     for index, image in enumerate(images()):
         soft = np.asarray(Image.open(out / "a.soft" / f"{index:05d}.png"))
         assert np.array_equal(soft > 127, labels(image) > 0), index
@@ -267,7 +270,7 @@ def test_both_ways_says_where_soft_maps_find_no_room(run, tmp_path, monkeypatch)
     monkeypatch.setattr(both_ways.tempfile, "TemporaryFile", Full)
     arguments = ["--masks", given(tmp_path / "first.png", labels(images()[3])), "--at", 3, "--both-ways", "--soft"]
     result = run("segment", clip(tmp_path), *arguments, "-o", tmp_path / "out")
-    refused(result, tempfile.gettempdir())
+    assert refused(result, tempfile.gettempdir())
     assert not (tmp_path / "out" / "a.done.json").exists()
 
 
@@ -283,7 +286,7 @@ def test_objects_that_only_later_masks_have(run, tmp_path, late):
     assert found[:3] == [[0, 1]] * 3
     assert found[3] == ([0, 2, 4] if late else [0, 1])
     assert 4 in found[4] if late else found[4] == [0, 1]
-    refused(run("segment", source, *arguments, "--at", 1, *["--late"] * late), "marks an object for frame 1")
+    assert refused(run("segment", source, *arguments, "--at", 1, *["--late"] * late), "marks an object for frame 1")
 
 
 @pytest.mark.parametrize("count", [300, 1100])
@@ -309,7 +312,7 @@ def test_an_object_that_vanishes_for_good(run, tmp_path, format):
     path, out = given(tmp_path / "first.png", labels(images()[0])), tmp_path / "out"
     assert run("segment", tmp_path / "a.mkv", "--masks", path, "-o", out, "--format", format)[0] == 0
     if format == "davis":
-        check(out / "a", [labels(images()[0]), *[labels(image) for image in pictures[1:]]])
+        assert check(out / "a", [labels(images()[0]), *[labels(image) for image in pictures[1:]]])
     elif format == "ytvis":
         held = [
             [index for index, mask in enumerate(track["segmentations"]) if mask]
@@ -330,4 +333,4 @@ def test_a_later_mask_that_disagrees(run, tmp_path):
     for more in ([], ["--late"]):
         arguments = ["--masks", tmp_path / "masks", "-o", tmp_path / "out", "--no-pictures", *more]
         assert run("segment", source, *arguments)[0] == 0
-        check(tmp_path / "out" / "walk", [labels(image) for image in images()])
+        assert check(tmp_path / "out" / "walk", [labels(image) for image in images()])

@@ -91,22 +91,24 @@ def test_proposals_of_another_video(run, tmp_path, detector):
     clip(tmp_path / "other" / "a.mkv", [255 - image for image in images()])
     run("propose", tmp_path / "other" / "a.mkv", "--detector", "maskrcnn.pth", "-o", tmp_path / "p")
     result = segment(run, source, tmp_path, "--proposals", tmp_path / "p")
-    refused(result, "a.npz is of another video", "frame 1")
+    assert refused(result, "a.npz is of another video", "frame 1")
     assert not (tmp_path / "out" / "a.done.json").exists()
     (tmp_path / "p" / "a.npz").unlink()
-    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "no proposals at", "rotoscope propose")
-    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "gone"), "no folder of proposals")
+    assert refused(
+        segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "no proposals at", "rotoscope propose"
+    )
+    assert refused(segment(run, source, tmp_path, "--proposals", tmp_path / "gone"), "no folder of proposals")
     (tmp_path / "p" / "a.npz").write_bytes(b"PK nothing")
-    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "no cache of proposals")
+    assert refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "no cache of proposals")
 
 
 def test_proposals_of_another_size_or_length(run, tmp_path, detector):
     source = clip(tmp_path / "a.mkv")
     run("propose", clip(tmp_path / "short" / "a.mkv", images()[:3]), "--detector", "m.pth", "-o", tmp_path / "p")
-    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "a.npz", "3 frames")
+    assert refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "a.npz", "3 frames")
     large = [np.pad(image, ((0, 16), (0, 0), (0, 0))) for image in images()]
     run("propose", clip(tmp_path / "large" / "a.mkv", large), "--detector", "m.pth", "-o", tmp_path / "p")
-    refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "a.npz", "64x64", "64x48")
+    assert refused(segment(run, source, tmp_path, "--proposals", tmp_path / "p"), "a.npz", "64x64", "64x48")
     assert not (tmp_path / "out" / "a.done.json").exists()
 
 
@@ -136,7 +138,7 @@ def test_options_by_name(run, tmp_path):
     )
     options = json.loads((tmp_path / "out" / "a.done.json").read_text())["options"]
     assert (options["align"], options["template"], options["size"]) == ("forward", "first", "48")
-    refused(
+    assert refused(
         segment(run, source, tmp_path, "--set", "size=48", "--size", "64"),
         "size is given by --size and by --set; give it once",
     )
@@ -147,7 +149,7 @@ def test_options_by_name(run, tmp_path):
         "align": ("name=value",),
         "floor=high": ("floor",),
     }.items():
-        refused(segment(run, source, tmp_path, "--set", change), *words)
+        assert refused(segment(run, source, tmp_path, "--set", change), *words)
 
 
 def test_masks_that_cannot_be_meant(run, tmp_path):
@@ -165,20 +167,20 @@ def test_masks_that_cannot_be_meant(run, tmp_path):
         "00009": ("frame 9", "5 frames"),
     }.items():
         arguments = ["--masks", folder / f"{name}.png", "-o", tmp_path / "out", "--no-pictures"]
-        refused(run("segment", source, *arguments), *words)
+        assert refused(run("segment", source, *arguments), *words)
 
 
 def test_a_detector_that_cannot_be_used(run, tmp_path, monkeypatch):
     source = clip(tmp_path / "a.mkv")
-    refused(segment(run, source, tmp_path, "--proposals", "built-in"), "--detector")
-    refused(segment(run, source, tmp_path, "--detector", tmp_path / "gone.pth"), "gone.pth")
+    assert refused(segment(run, source, tmp_path, "--proposals", "built-in"), "--detector")
+    assert refused(segment(run, source, tmp_path, "--detector", tmp_path / "gone.pth"), "gone.pth")
     torch.save({"backbone.body.conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "cut.pth")
-    refused(segment(run, source, tmp_path, "--detector", tmp_path / "cut.pth"), "cut.pth", "missing")
+    assert refused(segment(run, source, tmp_path, "--detector", tmp_path / "cut.pth"), "cut.pth", "missing")
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
-    refused(run("propose", source, "--detector", tmp_path / "other.pth"), "other.pth", "no weight of Mask R-CNN")
-    refused(run("propose", "--detector", tmp_path / "other.pth"), "no source")
+    assert refused(run("propose", source, "--detector", tmp_path / "other.pth"), "other.pth", "no weight of Mask R-CNN")
+    assert refused(run("propose", "--detector", tmp_path / "other.pth"), "no source")
     monkeypatch.setattr(proposing, "open_detector", lambda path, device: colours.ColourDetector())
-    refused(run("propose", tmp_path / "gone.mp4", "--detector", "m.pth", "-o", tmp_path / "p"), "does not exist")
+    assert refused(run("propose", tmp_path / "gone.mp4", "--detector", "m.pth", "-o", tmp_path / "p"), "does not exist")
     monkeypatch.setattr(loading, "load", lambda *_, **__: bright.model())
-    refused(run("segment", source, "--detector", "m.pth"), "matches no proposals")
-    refused(run("segment", source, "--proposals", "none"), "no option 'proposals'")
+    assert refused(run("segment", source, "--detector", "m.pth"), "matches no proposals")
+    assert refused(run("segment", source, "--proposals", "none"), "no option 'proposals'")

@@ -37,6 +37,7 @@ def only(root, severity, place, words, kind="folder"):
     found = told(root, kind)
     assert [(one[0], one[1]) for one in found] == [(severity, place)], found
     assert words in found[0][2]
+    return True
 
 
 def test_good_data(own):
@@ -124,7 +125,7 @@ def lossy(path):
 )
 def test_one_fault(own, change, severity, place, words):
     change(own / "frames" / "cow", own / "masks" / "cow")
-    only(own, severity, place, words)
+    assert only(own, severity, place, words)
     assert check(own).errors == (severity == "error")
 
 
@@ -132,14 +133,14 @@ def test_sizes_of_a_sequence(own):
     picture(own / "frames" / "cow" / "00002.jpg", (24, 32))
     mask(own / "masks" / "cow" / "00002.png", labels((24, 32)))
     words = "is 32x24, 3 of 4 frames of cow are 16x12 (width x height)"
-    only(own, "error", "frames/cow/00002.jpg", words)
+    assert only(own, "error", "frames/cow/00002.jpg", words)
     assert check(own).counts.sizes == {SIZE: 7, (24, 32): 1}
 
 
 def test_frames_without_a_mask_are_one_line(own):
     for number in (0, 1, 3):
         (own / "masks" / "cow" / f"{number:05d}.png").unlink()
-    only(own, "warning", "frames/cow", "3 of 4 frames have no mask, the first is 00000.jpg")
+    assert only(own, "warning", "frames/cow", "3 of 4 frames have no mask, the first is 00000.jpg")
     assert check(own).counts.annotated == 5
 
 
@@ -147,7 +148,7 @@ def test_numbers_that_leave_gaps(own):
     for number in (7, 8, 20):
         picture(own / "frames" / "cow" / f"{number:05d}.jpg")
         mask(own / "masks" / "cow" / f"{number:05d}.png")
-    only(own, "warning", "frames/cow", "00007.jpg follows 00003.jpg, and 1 more place like it")
+    assert only(own, "warning", "frames/cow", "00007.jpg follows 00003.jpg, and 1 more place like it")
 
 
 def test_even_steps_leave_no_gap(own):
@@ -181,13 +182,13 @@ def test_empty_masks(own):
     assert told(own) == []
     for number in range(COUNT):
         mask(own / "masks" / "cow" / f"{number:05d}.png", labels(ids=()))
-    only(own, "warning", "masks/cow", "all its 4 masks are empty")
+    assert only(own, "warning", "masks/cow", "all its 4 masks are empty")
 
 
 def test_masks_whose_background_is_not_0(own):
     for number in range(COUNT):
         mask(own / "masks" / "cow" / f"{number:05d}.png", labels() + 1)
-    only(own, "warning", "masks/cow", "no mask has a pixel of background")
+    assert only(own, "warning", "masks/cow", "no mask has a pixel of background")
 
 
 def test_files_beside_the_sequences(own):
@@ -221,7 +222,7 @@ def test_a_few_levels_without_area_are_soft_edges(own):
     assert told(own) == []  # two objects may be thin
     values[9, 2:5] = 200
     mask(own / "masks" / "cow" / "00001.png", values)
-    only(own, "warning", "masks/cow/00001.png", "holds 4 levels of grey, as soft edges have")
+    assert only(own, "warning", "masks/cow/00001.png", "holds 4 levels of grey, as soft edges have")
 
 
 def test_every_problem_is_told_and_workers_change_nothing(own):
@@ -309,7 +310,7 @@ def test_davis(tmp_path, year, kind):
 def test_davis_with_both_kinds_of_masks(tmp_path):
     davis(tmp_path, ("Annotations", "Annotations_unsupervised"))
     (tmp_path / "Annotations_unsupervised" / "480p" / "bear" / "00001.png").write_bytes(b"")
-    only(tmp_path, "error", "Annotations_unsupervised/480p/bear/00001.png", "is empty", "davis17")
+    assert only(tmp_path, "error", "Annotations_unsupervised/480p/bear/00001.png", "is empty", "davis17")
     assert check(tmp_path).counts == Counts(2, 6, 6, 0, 2, {SIZE: 6})
 
 
@@ -336,7 +337,7 @@ def test_youtube_vos(tmp_path):
     assert (found.kind, found.problems) == ("youtube-vos", ())
     assert found.counts == Counts(1, 3, 3, 0, 2, {SIZE: 3})
     (tmp_path / "train" / "CleanedAnnotations" / "b2").mkdir()
-    only(tmp_path, "error", "train/CleanedAnnotations/b2", "a sequence that is not there", "youtube-vos")
+    assert only(tmp_path, "error", "train/CleanedAnnotations/b2", "a sequence that is not there", "youtube-vos")
 
 
 def test_fbms(tmp_path):
@@ -348,7 +349,7 @@ def test_fbms(tmp_path):
     assert (found.kind, found.problems) == ("fbms", ())
     assert found.counts == Counts(2, 6, 2, 0, 2, {SIZE: 6})
     mask(tmp_path / "Testset" / "cars1" / "GroundTruth" / "cars1_04_gt.ppm")
-    only(tmp_path, "error", "Testset/cars1/GroundTruth/cars1_04_gt.ppm", "has no picture", "fbms")
+    assert only(tmp_path, "error", "Testset/cars1/GroundTruth/cars1_04_gt.ppm", "has no picture", "fbms")
     assert check(tmp_path / "Testset").kind == "fbms"
 
 
@@ -359,10 +360,10 @@ def test_visal(tmp_path):
         mask(tmp_path / "GroundTruth" / f"{name}_2.png", labels(ids=()) if name == "boat" else None)
     found = check(tmp_path)
     assert (found.kind, found.counts) == ("visal", Counts(2, 6, 2, 0, 1, {SIZE: 6}))
-    only(tmp_path, "warning", "GroundTruth", "boat: its mask is empty", "visal")
+    assert only(tmp_path, "warning", "GroundTruth", "boat: its mask is empty", "visal")
     mask(tmp_path / "GroundTruth" / "boat_2.png")
     mask(tmp_path / "GroundTruth" / "cat_2.png")
-    only(tmp_path, "error", "GroundTruth/cat_2.png", "has no picture of its name in any sequence", "visal")
+    assert only(tmp_path, "error", "GroundTruth/cat_2.png", "has no picture of its name in any sequence", "visal")
 
 
 # COCO.
@@ -411,7 +412,7 @@ CODE = {"size": [60, 80], "counts": [4800]}
 )
 def test_faults_of_annotations(coco, changed, severity, words):
     root = coco(content([square(1, 0, 0, 0), square(2, 1, 0, 0) | changed]))
-    only(root, severity, "instances.json", words, "coco")
+    assert only(root, severity, "instances.json", words, "coco")
 
 
 @pytest.mark.parametrize(
@@ -426,7 +427,7 @@ def test_faults_of_annotations(coco, changed, severity, words):
 def test_faults_of_picture_entries(coco, changed, words):
     data = content([square(1, 0, 0, 0)], 3)
     data["images"][2] |= changed
-    only(coco(data, 3), "error", "instances.json", words, "coco")
+    assert only(coco(data, 3), "error", "instances.json", words, "coco")
 
 
 def test_coco_pictures_with_faults(coco):
@@ -449,13 +450,13 @@ def test_coco_files_that_cannot_be_used(coco, tmp_path):
     root = coco(content([]))
     (root / "annotations").mkdir()
     (root / "annotations" / "instances_val.json").write_text("{")
-    only(root, "error", "annotations/instances_val.json", "is no JSON", "coco")
+    assert only(root, "error", "annotations/instances_val.json", "is no JSON", "coco")
     (root / "annotations" / "instances_val.json").write_text("[]")
-    only(root, "error", "annotations/instances_val.json", "is not COCO's", "coco")
+    assert only(root, "error", "annotations/instances_val.json", "is not COCO's", "coco")
     alone = tmp_path / "alone"
     alone.mkdir()
     (alone / "instances_x.json").write_text(json.dumps(content([])))
-    only(alone, "error", "x", "there is no such folder of pictures; instances_x.json names 2 in it", "coco")
+    assert only(alone, "error", "x", "there is no such folder of pictures; instances_x.json names 2 in it", "coco")
 
 
 def test_what_cannot_be_checked(tmp_path, own):

@@ -35,13 +35,15 @@ def near(found, wanted, where):
                 assert found[name] == value, (where, name)
             else:
                 assert np.asarray(found[name]) == pytest.approx(np.array(value), rel=0, abs=1e-6), (where, name)
+    return True
 
 
 def near_all(scores, wanted, where):
-    near(scores.tracking.hota.figures(), wanted["HOTA"], where)
-    near(scores.tracking.clear.figures(), wanted["CLEAR"], where)
-    near(scores.tracking.identity.figures(), wanted["Identity"], where)
-    near(scores.tracking.counts.figures(), wanted["Count"], where)
+    assert near(scores.tracking.hota.figures(), wanted["HOTA"], where)
+    assert near(scores.tracking.clear.figures(), wanted["CLEAR"], where)
+    assert near(scores.tracking.identity.figures(), wanted["Identity"], where)
+    assert near(scores.tracking.counts.figures(), wanted["Count"], where)
+    return True
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -51,9 +53,9 @@ def test_the_tools_numbers(tracker, workers):
     expected = EXPECTED["trackeval"][tracker]
     for name in CLASSES:
         for sequence in scores.sequences:
-            near_all(sequence.classes[name], expected[sequence.name][name], (sequence.name, name))
-        near_all(scores.classes[name], expected["COMBINED_SEQ"][name], ("all", name))
-        near(scores.classes[name].older.figures(), EXPECTED["mots_tools"][tracker][name], ("older", name))
+            assert near_all(sequence.classes[name], expected[sequence.name][name], (sequence.name, name))
+        assert near_all(scores.classes[name], expected["COMBINED_SEQ"][name], ("all", name))
+        assert near(scores.classes[name].older.figures(), EXPECTED["mots_tools"][tracker][name], ("older", name))
 
 
 def test_png_annotations_and_results(tmp_path):

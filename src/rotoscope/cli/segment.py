@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -91,7 +92,6 @@ def segment(
     Raises:
         RotoscopeError: a source, option or place that cannot be used; the other sources are still done.
     """
-    from rotoscope.cli.changes import changed_options, with_given_detector
     from rotoscope.cli.memory import share_arenas
     from rotoscope.errors import OptionError
     from rotoscope.inference.jobs import Outputs, plan
@@ -103,15 +103,19 @@ def segment(
     outputs = Outputs(output, tuple(dict.fromkeys(format)) or ("davis",), overlay, sheet, cutout, soft, pictures)
     given_masks = _given(masks, at, both_ways, late)
     jobs = plan(sources, outputs, given_masks)
-    loaded = load(model, device=device, precision=precision)
-    changes = {"clip": clip, "overlap": overlap, "dense": dense or None, "size": size}
-    changes |= {"memory_every": memory_every, "memory_limit": memory_limit, "memory_budget": memory_budget}
-    changes |= {"proposals": proposals}
-    given = {name: value for name, value in changes.items() if value is not None}
-    changed = changed_options(loaded, set)
-    for name in given.keys() & changed.keys():
-        raise OptionError(f"{name} is given by --{name.replace('_', '-')} and by --set; give it once")
-    loaded = with_given_detector(loaded, detector).with_options(**given, **changed)
+    loaded = _changed(
+        load(model, device=device, precision=precision),
+        set,
+        detector,
+        clip=clip,
+        overlap=overlap,
+        dense=dense or None,
+        size=size,
+        memory_every=memory_every,
+        memory_limit=memory_limit,
+        memory_budget=memory_budget,
+        proposals=proposals,
+    )
     _check_masks(loaded, masks is not None)
     if loaded.declaration.task == "instances":
         outputs = of_instances(loaded, outputs, bool(format), most_tracks, numbers)
@@ -122,6 +126,18 @@ def segment(
         option = "--numbers" if most_tracks is None else "--most-tracks"
         raise OptionError(f"{option} is for models that find instances, which {loaded.name} does not; leave it out")
     run_all(loaded, jobs, outputs, resume=resume)
+
+
+def _changed(loaded: Model, changes: Sequence[str], detector: Path | None, **named: str | int | None) -> Model:
+    """The model with the detector, with the options named that are not None, and with the `--set` changes."""
+    from rotoscope.cli.changes import changed_options, with_given_detector
+    from rotoscope.errors import OptionError
+
+    given = {name: value for name, value in named.items() if value is not None}
+    changed = changed_options(loaded, changes)
+    for name in given.keys() & changed.keys():
+        raise OptionError(f"{name} is given by --{name.replace('_', '-')} and by --set; give it once")
+    return with_given_detector(loaded, detector).with_options(**given, **changed)
 
 
 def _given(masks: Path | None, at: int | None, both_ways: bool, late: bool) -> GivenMasks | None:

@@ -157,17 +157,18 @@ def refused(prompts, match, kind=MaskError, images=None, **options):
     with pytest.raises(kind, match=match) as caught:
         run(model(**options), images or moving(3, RED), prompts)
     assert "\n" not in str(caught.value)
+    return True
 
 
 def test_prompts_that_cannot_be_meant_are_refused():
     image = moving(1, RED)[0]
     full = mask_of(image, RED)
-    refused([Prompt(0, {1: np.zeros(SIZE, bool)})], "object 1 on frame 0 is empty")
-    refused([Prompt(1, {2: np.zeros((48, 65), bool)})], "object 2 on frame 1 is 65x48, the frame is 64x48")
-    refused([Prompt(0, {1: image > 99})], "object 1 on frame 0 is 3x64x48")
-    refused([Prompt(0, {1: full.astype(np.uint8)})], "is uint8, not bool")
-    refused([Prompt(0, {1: full, 2: full})], "object 2 on frame 0 overlaps")
-    refused([Prompt(0, {1: full}), Prompt(1, remove=(4,))], "object 4 .* followed are: 1", OptionError)
+    assert refused([Prompt(0, {1: np.zeros(SIZE, bool)})], "object 1 on frame 0 is empty")
+    assert refused([Prompt(1, {2: np.zeros((48, 65), bool)})], "object 2 on frame 1 is 65x48, the frame is 64x48")
+    assert refused([Prompt(0, {1: image > 99})], "object 1 on frame 0 is 3x64x48")
+    assert refused([Prompt(0, {1: full.astype(np.uint8)})], "is uint8, not bool")
+    assert refused([Prompt(0, {1: full, 2: full})], "object 2 on frame 0 overlaps")
+    assert refused([Prompt(0, {1: full}), Prompt(1, remove=(4,))], "object 4 .* followed are: 1", OptionError)
     with pytest.raises(VideoError, match=r"frame 7, but .* 3 frames"):
         model().segment(moving(3, RED), [Prompt(0, {1: full}), Prompt(7, {1: full})])
 
@@ -195,18 +196,18 @@ def test_a_cache_of_another_video_is_told(tmp_path):
     images = moving(6, RED, GREEN)
     given = [prompt(0, images[0], _1=RED)]
     cache(tmp_path / "clip.npz", [255 - image for image in images])
-    refused(given, "another video: its frame 1 looks different", DataError, images, proposals=str(tmp_path))
+    assert refused(given, "another video: its frame 1 looks different", DataError, images, proposals=str(tmp_path))
     cache(tmp_path / "clip.npz", images[:3])
-    refused(given, r"3 frames, none for frame 3: .*another video", DataError, images, proposals=str(tmp_path))
+    assert refused(given, r"3 frames, none for frame 3: .*another video", DataError, images, proposals=str(tmp_path))
     cache(tmp_path / "clip.npz", [image[:40] for image in images])
-    refused(given, "64x40, the frames are 64x48", DataError, images, proposals=str(tmp_path))
+    assert refused(given, "64x40, the frames are 64x48", DataError, images, proposals=str(tmp_path))
     (tmp_path / "clip.npz").write_bytes(b"words")
-    refused(given, "no cache of proposals", DataError, images, proposals=str(tmp_path))
+    assert refused(given, "no cache of proposals", DataError, images, proposals=str(tmp_path))
     np.savez(tmp_path / "clip.npz", boxes=np.zeros(3))
-    refused(given, "no cache of proposals", DataError, images, proposals=str(tmp_path))
+    assert refused(given, "no cache of proposals", DataError, images, proposals=str(tmp_path))
     (tmp_path / "clip.npz").unlink()
-    refused(given, "no proposals at .*rotoscope propose", DataError, images, proposals=str(tmp_path))
-    refused(given, "no folder of proposals", DataError, images, proposals=str(tmp_path / "gone"))
+    assert refused(given, "no proposals at .*rotoscope propose", DataError, images, proposals=str(tmp_path))
+    assert refused(given, "no folder of proposals", DataError, images, proposals=str(tmp_path / "gone"))
 
 
 def test_a_refused_frame_changes_nothing(tmp_path):

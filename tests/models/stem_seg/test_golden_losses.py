@@ -102,6 +102,7 @@ def close(case, name, found, expected):
     found = np.asarray(found, np.float32).ravel()[: expected.size]
     bound = np.maximum(case["outputs"][name]["atol"], case["rtol"] * np.abs(expected))
     assert np.all(np.abs(found - expected) <= bound), name
+    return True
 
 
 @pytest.mark.parametrize("case", cases("train_step"))
@@ -129,15 +130,15 @@ def test_training_step(case):
     found, _ = losses(maps, Targets([masks > 0], ignored, classes), options)
     total = torch.stack(list(found.values())).sum()
     total.backward()
-    close(case, "total", total.item(), given["total"])
+    assert close(case, "total", total.item(), given["total"])
     for ours, theirs in NAMES.items():
         assert (ours in found) == (theirs in given)
         if ours in found:
-            close(case, theirs, found[ours].item() / (10 if ours == "smoothness" else 1), given[theirs])
+            assert close(case, theirs, found[ours].item() / (10 if ours == "smoothness" else 1), given[theirs])
     for key in config["gradnorm_keys"]:
-        close(case, f"grad:{key}", parameter(module, key).grad, given[f"grad:{key}"])
+        assert close(case, f"grad:{key}", parameter(module, key).grad, given[f"grad:{key}"])
     norms = [float(parameter(module, key).grad.norm()) for key in config["gradnorm_keys"]]
-    close(case, "gradnorm", norms, given["gradnorm"])
+    assert close(case, "gradnorm", norms, given["gradnorm"])
     optimiser.step()
     for key in config["gradnorm_keys"]:
-        close(case, f"step:{key}", parameter(module, key).detach(), given[f"step:{key}"])
+        assert close(case, f"step:{key}", parameter(module, key).detach(), given[f"step:{key}"])

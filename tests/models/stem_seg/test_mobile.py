@@ -57,7 +57,7 @@ def test_maps():
 def test_frames_encoded_one_by_one_give_the_same_maps():
     network, frames = tiny(), clip(4)
     each = [network.features(frames[:, :, place]) for place in range(4)]
-    equal(network.heads([torch.stack(maps, dim=2) for maps in zip(*each, strict=True)]), network(frames), 1e-4)
+    assert equal(network.heads([torch.stack(maps, dim=2) for maps in zip(*each, strict=True)]), network(frames), 1e-4)
 
 
 @torch.inference_mode()
@@ -65,15 +65,15 @@ def test_bytes_fractions_and_padding_agree():
     network = tiny()
     frames = clip(2, 40, 70)
     grey = torch.nn.functional.pad(frames, (0, 26, 0, 24), value=128)
-    equal(network(frames), network(grey), 1e-4)
-    equal(network(frames), network(frames.float() / 255), 1e-3)
+    assert equal(network(frames), network(grey), 1e-4)
+    assert equal(network(frames), network(frames.float() / 255), 1e-3)
 
 
 @torch.inference_mode()
 def test_preparing_for_inference_changes_nothing():
     network, frames = tiny(), clip(8)
     before = network(frames)
-    equal(prepare(network, torch.device("cpu"), torch.float32)(frames), before, 1e-3)
+    assert equal(prepare(network, torch.device("cpu"), torch.float32)(frames), before, 1e-3)
 
 
 @torch.inference_mode()

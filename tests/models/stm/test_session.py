@@ -174,18 +174,19 @@ def refused(prompts, match, kind=MaskError, images=None, **options):
     with pytest.raises(kind, match=match) as caught:
         run(model(**options), images or moving(3, RED), prompts)
     assert "\n" not in str(caught.value)
+    return True
 
 
 def test_prompts_that_cannot_be_meant_are_refused():
     image = moving(1, RED)[0]
     full = mask_of(image, RED)
-    refused([Prompt(0, {1: np.zeros(SIZE, bool)})], "object 1 on frame 0 is empty")
-    refused([Prompt(1, {2: np.zeros((48, 65), bool)})], "object 2 on frame 1 is 65x48, the frame is 64x48")
-    refused([Prompt(0, {1: full.astype(np.uint8)})], "is uint8, not bool")
-    refused([Prompt(0, {0: full})], "1 or more")
-    refused([Prompt(0, {1: full, 2: full})], "object 2 on frame 0 overlaps")
-    refused([Prompt(0, {1: full}), Prompt(1, remove=(4,))], "object 4 .* followed are: 1", OptionError)
-    refused([Prompt(0, remove=(1,))], "followed are: none", OptionError)
+    assert refused([Prompt(0, {1: np.zeros(SIZE, bool)})], "object 1 on frame 0 is empty")
+    assert refused([Prompt(1, {2: np.zeros((48, 65), bool)})], "object 2 on frame 1 is 65x48, the frame is 64x48")
+    assert refused([Prompt(0, {1: full.astype(np.uint8)})], "is uint8, not bool")
+    assert refused([Prompt(0, {0: full})], "1 or more")
+    assert refused([Prompt(0, {1: full, 2: full})], "object 2 on frame 0 overlaps")
+    assert refused([Prompt(0, {1: full}), Prompt(1, remove=(4,))], "object 4 .* followed are: 1", OptionError)
+    assert refused([Prompt(0, remove=(1,))], "followed are: none", OptionError)
     with model().session(VideoInfo("clip", 64, 48)) as session, pytest.raises(OptionError, match=r"frame 3 .* frame 0"):
         session.step(Frame(0, 0.0, image), Prompt(3, {1: full}))
 

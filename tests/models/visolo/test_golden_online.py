@@ -28,6 +28,7 @@ def unpacked(expected, name):
 
 def close(case, found, expected):
     np.testing.assert_allclose(found, expected, rtol=case["tolerance"]["rtol"], atol=case["tolerance"]["atol"])
+    return True
 
 
 def few_differ(case, found, expected):
@@ -84,11 +85,11 @@ def test_run(case, fast):
     assert [cell for one in found for cell in one.detections.cells.tolist()] == expected["det_cell"].tolist()
     assert [label for one in found for label in one.detections.labels.tolist()] == expected["det_label"].tolist()
     assert [track_id - 1 for one in found for track_id in one.ids] == expected["det_instance"].tolist()
-    close(case, [score for one in found for score in one.detections.scores.tolist()], expected["det_score"])
-    close(case, torch.stack(weights), expected["cell_weight"])
+    assert close(case, [score for one in found for score in one.detections.scores.tolist()], expected["det_score"])
+    assert close(case, torch.stack(weights), expected["cell_weight"])
     in_order = [verdicts[track_id] for track_id in sorted(verdicts)]
     assert [verdict.label for verdict in in_order] == expected["labels"].tolist()
-    close(case, [verdict.score for verdict in in_order], expected["scores"])
+    assert close(case, [verdict.score for verdict in in_order], expected["scores"])
     few_differ(case, masks, unpacked(expected, "mask"))
 
 
@@ -106,8 +107,8 @@ def test_detections(case):
     if len(found):
         assert found.cells.tolist() == given["cells"].tolist()
         assert found.labels.tolist() == given["labels"].tolist()
-        close(case, found.scores, given["scores"])
-        close(case, found.vectors, given["class_scores"])
+        assert close(case, found.scores, given["scores"])
+        assert close(case, found.vectors, given["class_scores"])
         few_differ(case, found.masks.numpy(), unpacked(given, "mask"))
 
 
@@ -117,7 +118,7 @@ def test_matrix_nms(case):
     masks = torch.from_numpy(unpacked(given, "mask"))
     areas, labels = masks.sum(dim=(1, 2)).float(), torch.from_numpy(given["labels"])
     decay = matrix_decay(shared_pixels(masks), areas, labels, case["options"]["kernel"])
-    close(case, torch.from_numpy(given["scores"]) * decay, given["updated"])
+    assert close(case, torch.from_numpy(given["scores"]) * decay, given["updated"])
 
 
 @cases("score_reweighting")
@@ -161,7 +162,7 @@ def test_association(case):
     assert [track_id - 1 for track_id in found] == given["det_instance"].tolist()
     assert kept == given["weight_frames"].tolist()
     assert [verdicts[one].label for one in sorted(verdicts)] == given["labels"].tolist()
-    close(case, [verdicts[one].score for one in sorted(verdicts)], given["scores"])
+    assert close(case, [verdicts[one].score for one in sorted(verdicts)], given["scores"])
 
 
 @cases("video_score")
@@ -172,7 +173,7 @@ def test_video_score(case):
         for vector in vectors[vectors.any(dim=1)]:
             verdicts[track_id] = votes.add(track_id, vector)
     assert [verdicts[one].label for one in sorted(verdicts)] == given["labels"].tolist()
-    close(case, [verdicts[one].score for one in sorted(verdicts)], given["scores"])
+    assert close(case, [verdicts[one].score for one in sorted(verdicts)], given["scores"])
 
 
 @cases("final_output")
