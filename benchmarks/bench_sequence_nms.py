@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 from rotoscope.masks.run_length import encode
+from rotoscope.models.propose_reduce.packed import PackedMasks
 from rotoscope.models.propose_reduce.reduction import (
     SequenceOverlaps,
     category_reduction,
@@ -46,7 +47,7 @@ def sequences(count: int, frames: int, objects: int, seed: int = 0) -> list[Mask
             if mask.any():
                 masks[frame] = encode(mask)
         scores = generator.dirichlet(np.full(41, 0.1)).astype(np.float32)
-        found.append(MaskSequence(0, scores, masks))
+        found.append(MaskSequence(0, scores, PackedMasks(masks)))
     return found
 
 

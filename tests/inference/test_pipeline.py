@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rotoscope.errors import OutputError, VideoError
+from rotoscope.inference import pipeline
 from rotoscope.inference.pipeline import Progress, answered, reported
 from rotoscope.inference.sinks import WriteBehind
 from rotoscope.types import Declaration, FrameResult, Prompt, Work
@@ -66,6 +67,24 @@ def test_prompts_come_with_their_frames(wait):
 def test_a_prompt_behind_the_end_is_an_error(wait):
     with pytest.raises(VideoError, match=r"frame 9, but .* 3 frames"):
         list(answered(LateSession(wait), video(3), declaration(wait), [Prompt(9)]))
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_work_before_the_first_answer_is_not_counted_in_the_rate_of_the_rest(prepared, monkeypatch):
+    clock, seen = [0.0], []
+    monkeypatch.setattr(pipeline.time, "monotonic", lambda: clock[0])
+
+    def pairs():
+        clock[0] += 1000.0  # the whole video is worked on
+        yield from zip(range(4), range(4), strict=True)
+
+    for _ in reported(pairs(), 4, seen.append, prepared):
+        clock[0] += 2.0  # each answer is written
+    assert [progress.done for progress in seen] == [1, 2, 3, 4]
+    if prepared:
+        assert [progress.seconds_left for progress in seen] == [6.0, 4.0, 2.0, 0.0]
+    else:
+        assert seen[0].seconds_left == pytest.approx(3 * 1002.0)
 
 
 def test_progress_counts_and_estimates():

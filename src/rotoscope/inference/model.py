@@ -124,11 +124,12 @@ class Model:
         with open_video(source) as video:
             if both_ways:
                 pairs = answered_both_ways(lambda: self.session(video.info), video, self.declaration, prompts)
-                yield from reported(pairs, video.info.frame_count, progress)
+                yield from reported(pairs, video.info.frame_count, progress, prepared=True)
                 return
             with self.session(video.info) as session:
                 pairs = answered(session, video, self.declaration, prompts, progress)
-                yield from reported(pairs, video.info.frame_count, progress)
+                prepared = self.declaration.look_ahead is None
+                yield from reported(pairs, video.info.frame_count, progress, prepared)
 
     def segment(
         self,

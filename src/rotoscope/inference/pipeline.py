@@ -20,7 +20,7 @@ class Progress:
     Attributes:
         done: frames answered.
         total: frames in all, as far as the source says; None when unknown.
-        seconds: since the run began.
+        seconds: since the run began, or this part of it.
         what: what is going on, in words, where a system works on the whole video before it answers; `done` and `total`
             are then pieces of that work.
         found: pieces of those done that an earlier run had done; they took no time.
@@ -133,11 +133,20 @@ def _check_end(video: Video, count: int, prompts: Prompts) -> None:
 
 
 def reported(
-    pairs: Iterable[tuple[Frame, FrameResult]], total: int | None, report: Report | None
+    pairs: Iterable[tuple[Frame, FrameResult]], total: int | None, report: Report | None, prepared: bool = False
 ) -> Iterator[tuple[Frame, FrameResult]]:
-    """The same pairs, with a report after each."""
+    """The same pairs, with a report after each.
+
+    Args:
+        pairs: frames with their results.
+        total: see `Progress`.
+        report: takes the reports.
+        prepared: whether the whole video is worked on before the first pair; that does not count in the rate.
+    """
     start = time.monotonic()
     for done, pair in enumerate(pairs, start=1):
+        if prepared and done == 1:
+            start = time.monotonic()
         yield pair
         if report is not None:
             report(Progress(done, total, time.monotonic() - start))

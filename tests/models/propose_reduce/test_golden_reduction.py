@@ -7,6 +7,7 @@ import torch
 from rotoscope.masks.run_length import encode
 from rotoscope.models.propose_reduce.network import FrameMaps
 from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
+from rotoscope.models.propose_reduce.packed import PackedMasks
 from rotoscope.models.propose_reduce.preparation import in_frame
 from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in, score_boxes, single
 from rotoscope.models.propose_reduce.propagation import Asked
@@ -112,7 +113,8 @@ def sequences_of(name):
     masks = unpacked(expected["in_masks"], shape)
     found = []
     for scores, own in zip(expected["in_scores"], masks, strict=True):
-        found.append(MaskSequence(0, scores, {frame: encode(mask) for frame, mask in enumerate(own) if mask.any()}))
+        seen = {frame: encode(mask) for frame, mask in enumerate(own) if mask.any()}
+        found.append(MaskSequence(0, scores, PackedMasks(seen)))
     overlaps = SequenceOverlaps(found, shape[1])
     everything = np.arange(len(found))
     check("iou", case, np.stack([overlaps.with_others(place, everything) for place in everything]), expected["iou"])
@@ -164,7 +166,7 @@ def test_masks_and_records_of_a_result():
     size, frame = tuple(options["image_shape"]), tuple(options["original_shape"])
     masks = unpacked(expected["in_masks"], (3, 3, 32, 64)) > 0
     sequences = [
-        MaskSequence(0, scores, {number: encode(mask) for number, mask in enumerate(own)})
+        MaskSequence(0, scores, PackedMasks({number: encode(mask) for number, mask in enumerate(own)}))
         for scores, own in zip(expected["in_scores"], masks, strict=True)
     ]
     chosen = WholeVideoOptions(labels="every", reduce="none")

@@ -13,8 +13,11 @@ from rotoscope.inference.jobs import Outputs, finished, plan, run
 from rotoscope.inference.model import Model
 from rotoscope.masks.run_length import decode, encode
 from rotoscope.models import system
+from rotoscope.models.memory.entries import ObjectMemory
 from rotoscope.models.propose_reduce import session as module
 from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
+from rotoscope.models.propose_reduce.packed import PackedMasks
+from rotoscope.models.propose_reduce.propagate import remembered_bytes
 from rotoscope.models.propose_reduce.result import given_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence
 from rotoscope.models.propose_reduce.shelf import Shelf
@@ -194,6 +197,36 @@ def test_budgets_change_nothing_but_the_time(network, memory, disk, monkeypatch)
     assert len(encoded) <= 5 + 6 + 5
 
 
+def test_features_give_way_to_what_else_is_within_the_budget(network, monkeypatch):
+    monkeypatch.setattr(module, "MIB", 1)
+    pictures = images(5)
+    roomy = opened(network, pictures, key_frames=3, memory_budget=1 << 40)
+    assert list(roomy.work())[-1].done == 15
+    features, frames = roomy._features.held, roomy._pictures.held
+    whole = told(roomy.finish())
+    budget = frames + features + roomy._remembered
+    tight = opened(network, pictures, key_frames=3, memory_budget=budget)
+    held = []
+    for _ in tight.work():
+        found = sum(one.masks.nbytes for one in tight.sequences)
+        held.append(tight._features.held)
+        assert tight._pictures.held + tight._features.held + tight._remembered + found <= budget
+    assert found > 0
+    assert held[-1] < max(held) == features  # the first key frame has room for all of them
+    assert told(tight.finish()) == whole
+
+
+def test_what_is_remembered_is_known_beforehand(network):
+    maps = opened(network, images(1)).maps_of(0)
+    memory = ObjectMemory(6, every=1)
+    for frames in range(1, 9):
+        keys, values = network.propagation.memorise(maps.levels[0], torch.ones(1, *maps.size))
+        memory.put(keys[0], values[0])
+        taken = remembered_bytes(network, maps, 3, 0, frames, every=1, limit=6)
+        assert taken == 3 * memory.frames * (keys.nbytes + values.nbytes)
+    assert remembered_bytes(network, maps, 3, 4, 9, 1, 64) == remembered_bytes(network, maps, 3, 0, 5, 1, 64)
+
+
 def test_pictures_beyond_the_memory_lie_in_a_file(network, monkeypatch):
     pictures = images(5)
     whole = told(opened(network, pictures).finish())
@@ -216,6 +249,8 @@ def test_a_shelf_gives_back_what_it_was_given():
         assert given.stride() == found.stride()
         assert given.dtype == found.dtype
     assert torch.equal(shelf.get(0)[0], torch.ones(20))
+    shelf.resize(50)  # the ones move to the file
+    assert (shelf.held, shelf.get(0)[0].tolist()) == (0, [1.0] * 20)
     shelf.close()
     assert shelf.get(1) is None
 
@@ -238,7 +273,7 @@ def test_the_least_score_counts_for_hard_reduction_too():
     for place, score in enumerate((0.9, 0.03, 0.02)):
         mask = np.zeros((8, 8), bool)
         mask[2 * place : 2 * place + 2] = True
-        sequences.append(MaskSequence(0, np.array([1 - score, score], np.float32), {0: encode(mask)}))
+        sequences.append(MaskSequence(0, np.array([1 - score, score], np.float32), PackedMasks({0: encode(mask)})))
     for least, count in ((0.0, 1), (0.025, 2), (0.01, 3)):
         options = WholeVideoOptions(reduce="hard", least_score=least, protocol="youtube-vis")
         assert len(given_tracks(sequences, 1, rules_of(options, 1, (8, 8)), options)) == count

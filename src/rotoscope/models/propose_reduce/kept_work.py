@@ -98,7 +98,7 @@ class KeptWork:
             found = [MaskSequence(key_frame, scores) for scores in arrays["scores"]]
             stops = np.cumsum(arrays["lengths"])
             for (number, frame), stop, length in zip(arrays["places"].tolist(), stops, arrays["lengths"], strict=True):
-                found[number].masks[frame] = RunLength((height, width), arrays["counts"][stop - length : stop])
+                found[number].masks.put(frame, RunLength((height, width), arrays["counts"][stop - length : stop]))
         except (OSError, KeyError, ValueError, IndexError, EOFError, BadZipFile):
             return None
         return found

@@ -45,8 +45,9 @@ class WholeVideoOptions:
             score, as YouTube-VIS counts it.
         overlapping: whether objects may share pixels; "no" gives them to the better sequence. "auto": they may but
             under DAVIS's protocol.
-        memory_budget: MiB of memory for the frames of a video: a quarter at most for pictures, what these leave for
-            features, so that they are computed once and not once for every key frame; a frame's take 42 at 640x360.
+        memory_budget: MiB of memory for a video: a quarter at most for its pictures, then what is remembered of the
+            objects of one key frame, the sequences that are found, and what these leave for features, so that they are
+            computed once and not once for every key frame; a frame's take 42 at 640x360.
         disk_budget: MiB of a temporary file for features that have no place in memory; what has none there either is
             computed again.
         work_folder: a folder where finished key frames are kept, so that a run that was stopped goes on from them;
@@ -68,7 +69,7 @@ class WholeVideoOptions:
     most: int = 100
     labels: Labels = "best"
     overlapping: Overlapping = "auto"
-    memory_budget: int = 768
+    memory_budget: int = 640
     disk_budget: int = 0
     work_folder: str = ""
 

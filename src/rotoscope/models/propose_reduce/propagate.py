@@ -19,9 +19,9 @@ from rotoscope.masks.run_length import encode
 from rotoscope.models.memory.entries import ObjectMemory
 from rotoscope.models.propose_reduce.network import FrameMaps, SeqMaskRCNN
 from rotoscope.models.propose_reduce.options import WholeVideoOptions
+from rotoscope.models.propose_reduce.packed import PackedMasks
 from rotoscope.models.propose_reduce.sequences import MaskSequence
 from rotoscope.ops.box_masks import tight_boxes
-from rotoscope.types import RunLength
 
 _PROPOSALS = ProposalOptions(200, 200, 200, least=0.0)
 _SOLID = 0.5  # of a mask
@@ -90,6 +90,29 @@ def followed(
                 _remember(network, memories, maps, parts)
 
 
+@torch.inference_mode()
+def remembered_bytes(
+    network: SeqMaskRCNN, maps: FrameMaps, objects: int, key_frame: int, frames: int, every: int, limit: int
+) -> int:
+    """How much memory `followed` takes for what it remembers, at most.
+
+    Args:
+        network: see `SeqMaskRCNN`.
+        maps: of any frame of the video.
+        objects: that are followed.
+        key_frame: and the rest as in `followed`.
+        frames: likewise.
+        every: likewise.
+        limit: likewise.
+    """
+    keys, values = network.propagation.memorise(
+        maps.levels[0], torch.zeros(1, *maps.size, device=maps.levels[0].device)
+    )
+    entries = 1 + max(key_frame, frames - 1 - key_frame) // every
+    room = min(limit, max(4, 1 << (entries - 1).bit_length()))  # a memory grows by doubling
+    return objects * room * (keys.nbytes + values.nbytes)
+
+
 def _remember(network: SeqMaskRCNN, memories: Sequence[ObjectMemory], maps: FrameMaps, masks: Tensor) -> None:
     keys, values = network.propagation.memorise(maps.levels[0], masks)
     for memory, key, value in zip(memories, keys, values, strict=True):
@@ -107,7 +130,7 @@ class SequenceBuilder:
 
     def __init__(self, network: SeqMaskRCNN, key_frame: int, objects: int) -> None:
         self._network, self._key_frame = network, key_frame
-        self._masks: list[dict[int, RunLength]] = [{} for _ in range(objects)]
+        self._masks = [PackedMasks() for _ in range(objects)]
         self._sums = np.zeros((objects, network.classes + 1), np.float64)
         self._seen = np.zeros(objects, np.int64)
 
@@ -123,7 +146,7 @@ class SequenceBuilder:
         self._seen[places] += 1
         masks = solid.cpu().numpy()
         for place in places:
-            self._masks[place][frame] = encode(masks[place])
+            self._masks[place].put(frame, encode(masks[place]))
 
     def sequences(self) -> list[MaskSequence]:
         """Everything that was added, an object each; what was never seen is background for certain."""
@@ -131,8 +154,7 @@ class SequenceBuilder:
         for total, seen, masks in zip(self._sums, self._seen, self._masks, strict=True):
             scores = total / max(1, int(seen))
             scores[0] += seen == 0
-            ordered = {frame: masks[frame] for frame in sorted(masks)}
-            found.append(MaskSequence(self._key_frame, scores.astype(np.float32), ordered))
+            found.append(MaskSequence(self._key_frame, scores.astype(np.float32), masks))
         return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.types import RunLength
+from rotoscope.models.propose_reduce.packed import PackedMasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,13 +16,13 @@ class MaskSequence:
 
     Attributes:
         key_frame: where it was found.
-        masks: frame index to run lengths, at the network's padded size; frames without the object are absent.
+        masks: by frame index, at the network's padded size; frames without the object are absent.
         scores: (1 + C,) of the background and the categories, the mean over its frames (equations 1 and 2).
     """
 
     key_frame: int
     scores: NDArray[np.float32]
-    masks: dict[int, RunLength] = field(default_factory=dict)
+    masks: PackedMasks = field(default_factory=PackedMasks)
 
     @property
     def rank(self) -> float:

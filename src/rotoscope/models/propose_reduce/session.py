@@ -24,7 +24,7 @@ from rotoscope.models.propose_reduce.kept_work import KeptWork, fingerprint
 from rotoscope.models.propose_reduce.network import FrameMaps, SeqMaskRCNN
 from rotoscope.models.propose_reduce.options import WholeVideoOptions, rules_of
 from rotoscope.models.propose_reduce.preparation import in_frame
-from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in
+from rotoscope.models.propose_reduce.propagate import SequenceBuilder, followed, found_in, remembered_bytes
 from rotoscope.models.propose_reduce.result import Given, given_tracks
 from rotoscope.models.propose_reduce.sequences import MaskSequence, choose_key_frames
 from rotoscope.models.propose_reduce.shelf import MIB, Shelf
@@ -40,8 +40,8 @@ def declare(options: WholeVideoOptions) -> Declaration:
         task="instances",
         look_ahead=None,
         prompts="none",
-        memory="pictures at the network's size and features up to memory_budget (further pictures in a temporary "
-        "file), the memory of one key frame, sequences as run lengths",
+        memory="pictures at the network's size, what is remembered of one key frame's objects, packed sequences and "
+        "features, together up to memory_budget; further pictures in a temporary file",
         frames_held=options.memory_limit + 1,
     )
 
@@ -78,6 +78,7 @@ class WholeVideoSession(ClosingSession):
         self._size = info.size
         self._pictures = Shelf(options.memory_budget * MIB // _PICTURES, None)
         self._features: Shelf | None = None  # its share of memory is known when all pictures are there
+        self._remembered = 0  # bytes, of the key frame at work
         self._latest: tuple[int, FrameMaps] | None = None  # most frames are asked for twice, one time after the other
         self._seen: list[_Seen] = []
         self._digest = fingerprint(network, options) if options.work_folder else None
@@ -129,8 +130,8 @@ class WholeVideoSession(ClosingSession):
         for _ in self.work():
             pass
         self._finished = True
-        tracks = given_tracks(self.sequences, len(self._seen), self.rules, self.options)
         self._let_go()
+        tracks = given_tracks(self.sequences, len(self._seen), self.rules, self.options)
         return [self._result(number, seen, tracks) for number, seen in enumerate(self._seen)]
 
     def maps_of(self, number: int) -> FrameMaps:
@@ -141,8 +142,7 @@ class WholeVideoSession(ClosingSession):
 
     def _maps_of(self, number: int) -> FrameMaps:
         if self._features is None:
-            budget = self.options.memory_budget * MIB - self._pictures.held
-            self._features = Shelf(budget, self.options.disk_budget * MIB)
+            self._features = Shelf(self._room(), self.options.disk_budget * MIB)
         kept = self._features.get(number)
         if kept is not None:
             return FrameMaps.of_tensors(kept, self.rules.size)
@@ -153,6 +153,11 @@ class WholeVideoSession(ClosingSession):
             maps = self.network.encode(pictures[0][None].to(self.device))
         self._features.put(number, maps.tensors())
         return maps
+
+    def _room(self) -> int:
+        """Bytes of the budget that everything else leaves for features."""
+        sequences = sum(one.masks.nbytes for one in self.sequences)
+        return max(0, self.options.memory_budget * MIB - self._pictures.held - sequences - self._remembered)
 
     def _propose(self, chosen: Sequence[int] | None) -> Iterator[Work]:
         frames = len(self._seen)
@@ -187,6 +192,10 @@ class WholeVideoSession(ClosingSession):
         if len(masks):
             frames, limit = len(self._seen), self.options.memory_limit
             every = self.rules.memory_every(self.options, frames)
+            maps = self.maps_of(key)
+            self._remembered = remembered_bytes(self.network, maps, len(masks), key, frames, every, limit)
+            if self._features is not None:
+                self._features.resize(self._room())
             yield from followed(self.network, self.maps_of, masks, key, frames, every, limit)
 
     def _result(self, number: int, seen: _Seen, tracks: list[Given]) -> FrameResult:

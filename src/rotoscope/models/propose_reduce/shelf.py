@@ -27,7 +27,7 @@ class _Stored:
 
 
 class Shelf:
-    """Keeps what it is given first; nothing is pushed out, since every key frame goes through all frames anew.
+    """Keeps what it is given first: nothing makes room for later ones, since every key frame goes through all frames.
 
     Args:
         memory: bytes in memory.
@@ -51,11 +51,14 @@ class Shelf:
         Raises:
             OutputError: the temporary file cannot be written.
         """
-        size = sum(tensor.nbytes for tensor in tensors)
-        if self.held + size <= self._memory:
-            self.held += size
-            self._held[frame] = tuple(tensors)
-            return True
+        size = _bytes(tensors)
+        if self.held + size > self._memory:
+            return self._store(frame, tensors, size)
+        self.held += size
+        self._held[frame] = tuple(tensors)
+        return True
+
+    def _store(self, frame: int, tensors: Sequence[Tensor], size: int) -> bool:
         if self._disk is not None and size > self._disk:
             return False
         if self._disk is not None:
@@ -69,6 +72,18 @@ class Shelf:
             return self._held[frame]
         stored = self._stored.get(frame)
         return None if stored is None else tuple(self._read(one) for one in stored)
+
+    def resize(self, memory: int) -> None:
+        """Have so much memory from now on; what has no room goes to the file if that has some, the last first.
+
+        Raises:
+            OutputError: see `put`.
+        """
+        self._memory = memory
+        while self._held and self.held > self._memory:
+            frame, tensors = self._held.popitem()
+            self.held -= _bytes(tensors)
+            self._store(frame, tensors, _bytes(tensors))
 
     def close(self) -> None:
         """Let everything go."""
@@ -106,3 +121,7 @@ class Shelf:
         self._file.readinto(plain.flatten().view(torch.uint8).numpy())  # type: ignore[attr-defined]
         plain = plain.to(stored.device)
         return plain.permute(0, 3, 1, 2) if stored.last else plain
+
+
+def _bytes(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
