@@ -81,7 +81,7 @@ def segment(
         size: Network's input: "480" (short edge), "480x854" (height x width) or "unchanged".
         memory_every: Every so many-th frame of an object is remembered.
         memory_limit: Frames that are remembered of an object at most.
-        memory_budget: MiB for the frames of a video, for models that need all of it.
+        memory_budget: MiB for what a video takes, for models that need all of it.
         proposals: For models that match proposals: none, built-in (with --detector), or a folder of those that
             `rotoscope propose` wrote.
         detector: Weights of the detector that proposes objects, Mask R-CNN of COCO.
