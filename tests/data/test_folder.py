@@ -104,3 +104,15 @@ def test_ids_of_masks(tmp_path):
     Image.fromarray(labels()).save(lossy)
     with pytest.raises(MaskError, match="is a JPEG"):
         read_labels(lossy, SIZE)
+
+
+def test_every_third_picture_is_held_out(tmp_path):
+    for number in range(7):
+        picture(tmp_path / "images" / f"{number}.jpg")
+        mask(tmp_path / "masks" / f"{number}.png", labels(ids=(number + 1,)))
+    ids = [int(stored.max()) for _, stored in map(LabelledPictures(tmp_path, hold_out=3).read, range(4))]
+    assert ids == [2, 3, 5, 6]  # not those of the pictures 0, 3, 6
+    assert len(LabelledPictures(tmp_path)) == 7
+    for number in (-1, 1):
+        with pytest.raises(DataError, match="every n-th picture is left out"):
+            LabelledPictures(tmp_path, hold_out=number)

@@ -89,17 +89,23 @@ class LabelledPictures:
     Args:
         root: see the module.
         category: of all objects; 0 where it is not known.
+        hold_out: every picture whose place, counted from 0, it divides is left out; 0: none is.
 
     Raises:
-        DataError: see `find_layout`; or no picture has a mask.
+        DataError: see `find_layout`; or no picture has a mask; or `hold_out` leaves none.
     """
 
-    def __init__(self, root: Path | str, category: int = 0) -> None:
+    def __init__(self, root: Path | str, category: int = 0, hold_out: int = 0) -> None:
+        if hold_out < 0 or hold_out == 1:
+            raise DataError(
+                f"hold_out = {hold_out} was given; expected 0, or 2 and more: every n-th picture is left out"
+            )
         self._category = category
         layout = find_layout(Path(root))
         pictures = in_order(files(layout.frames, PICTURES))
         masks = match(pictures, in_order(files(layout.masks, MASKS))).masks
-        self._pairs = [(path, mask) for path, mask in zip(pictures, masks, strict=True) if mask is not None]
+        pairs = [(path, mask) for path, mask in zip(pictures, masks, strict=True) if mask is not None]
+        self._pairs = [pair for place, pair in enumerate(pairs) if not hold_out or place % hold_out]
         if not self._pairs:
             raise DataError(f"no picture of {layout.frames} has a mask of its name in {layout.masks}")
 

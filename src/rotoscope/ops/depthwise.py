@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rotoscope.ops.frame_conv import CORNERS, Geometry, Pair, convolve_frames, frames_apart, picture_gradients
+
 Triple = tuple[int, int, int]
-Pair = tuple[int, int]
-CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the phases of a grid taken two by two
 
 
 def backward_by_taps(
@@ -34,9 +34,9 @@ def backward_by_taps(
         Gradients of the input, channels-last, and of the weight.
     """
     batch, frames = x.shape[0], x.shape[2]
-    grad_x = torch.zeros_like(x, memory_format=torch.channels_last_3d)
     grad_weight = torch.zeros_like(weight, dtype=torch.float32)
     grad = grad.contiguous(memory_format=torch.channels_last_3d)
+    grad_x = torch.zeros_like(x, memory_format=torch.channels_last_3d)
     for entry in range(batch):
         # (T, C, H, W) views: in channels-last memory a frame is a channels-last picture
         given, out = grad[entry].transpose(0, 1), grad_x[entry].transpose(0, 1)
@@ -64,35 +64,14 @@ def _picture_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of one depth-wise 2D convolution: (N, C, H', W'), (N, C, H, W), (C, 1, kh, kw) -> those of x, weight.
 
-    In bfloat16 only the plain kernel has a fast gradient, so a stride is turned into zeros between the gradients and a
-    dilation into one plain convolution for each phase of the grid: the same sums.
+    In bfloat16 only the plain kernel has a fast gradient, so a stride is turned into zeros between the gradients.
     """
-    if x.dtype == torch.bfloat16:
-        if stride == (2, 2) and dilation == (1, 1):
-            spread = torch.zeros_like(x)
-            spread[:, :, ::2, ::2] = grad
-            return _picture_gradients(spread, x, weight, (1, 1), padding, dilation)
-        if dilation == (2, 2) and stride == (1, 1) and padding == (2, 2):
-            return _phase_gradients(grad, x, weight)
-    grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
-        grad, x, weight, None, stride, padding, dilation, False, [0, 0], x.shape[1], [True, True, False]
-    )
-    return grad_x, grad_weight
-
-
-def _phase_gradients(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    number, _, height, width = x.shape
-
-    def phases(t: Tensor) -> Tensor:
-        even = functional.pad(t, (0, width % 2, 0, height % 2))
-        parts = torch.cat([even[:, :, i::2, j::2] for i, j in CORNERS])
-        return parts.contiguous(memory_format=torch.channels_last)
-
-    part_x, grad_weight = _picture_gradients(phases(grad), phases(x), weight, (1, 1), (1, 1), (1, 1))
-    grad_x = torch.empty_like(functional.pad(x, (0, width % 2, 0, height % 2)))
-    for corner, (i, j) in enumerate(CORNERS):
-        grad_x[:, :, i::2, j::2] = part_x[corner * number : (corner + 1) * number]
-    return grad_x[:, :, :height, :width], grad_weight
+    if x.dtype == torch.bfloat16 and stride == (2, 2) and dilation == (1, 1):
+        spread = torch.zeros_like(x)
+        spread[:, :, ::2, ::2] = grad
+        grad, stride = spread, (1, 1)
+    grad_x, grad_weight = picture_gradients(grad, x, weight, Geometry(stride, padding, dilation, x.shape[1]))
+    return cast(Tensor, grad_x), grad_weight
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: Triple, padding: Triple, dilation: Triple) -> Tensor:
@@ -163,6 +142,8 @@ class DepthwiseConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C, T', H', W')."""
         stride, padding, dilation = cast(tuple[Triple, Triple, Triple], (self.stride, self.padding, self.dilation))
+        if frames_apart(x, self):
+            return convolve_frames(x, self)
         if x.device.type != "cpu" or not x.is_contiguous(memory_format=torch.channels_last_3d):
             return super().forward(x)
         weight, bias = self.weight, self.bias

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rotoscope.ops.frame_conv import convolve_frames, frames_apart
+
 Activation = Literal["relu", "relu6"]
 
 
@@ -31,6 +33,8 @@ def convolve(x: Tensor, conv: nn.Conv3d, activation: Activation) -> Tensor:
             x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups, name, bounds, ""
         )
         return cast(Tensor, fused)
+    if frames_apart(x, conv):
+        return convolve_frames(x, conv, activation)
     y = conv(x)
     if activation == "relu":
         return functional.relu(y, inplace=True)

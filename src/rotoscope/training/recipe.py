@@ -56,6 +56,8 @@ class PictureSet:
         classes: which categories of a COCO file are kept, as what; see `data.categories.class_map`.
         least_side: objects of a COCO file whose box is less wide or high are left out.
         category: of all objects of a folder; 0 where it is not known.
+        hold_out: every picture of a folder whose place in the order of names this divides is left out, to measure on;
+            0: none is.
     """
 
     kind: Literal["coco", "pictures"]
@@ -66,6 +68,7 @@ class PictureSet:
     classes: str = ""
     least_side: float = 30.0
     category: int = 0
+    hold_out: int = 0
 
 
 @dataclass(frozen=True)

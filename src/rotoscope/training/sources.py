@@ -146,7 +146,7 @@ def _turned(turn: TurnRecipe, clips: ClipShape) -> RotatedCrop:
 def stills(item: PictureSet, root: Path) -> Stills:
     """Open a set of pictures."""
     if item.kind == "pictures":
-        return folder.LabelledPictures(root / item.path, item.category)
+        return folder.LabelledPictures(root / item.path, item.category, item.hold_out)
     images = root / item.images if item.images else None
     return Coco(root / item.path, images, item.split or None, item.least_side, class_map(item.classes))
 

@@ -21,6 +21,7 @@ from rotoscope.inference.checkpoint import Card, save_weights
 from rotoscope.inference.loading import options_of
 from rotoscope.inference.prepare import channels_last, choose_precision
 from rotoscope.models import system, trainable
+from rotoscope.ops.frame_conv import FrameConv3d
 from rotoscope.training import doubtful_gradients
 from rotoscope.training.average import WeightAverage
 from rotoscope.training.group import Group
@@ -106,6 +107,8 @@ class Trainer:
         self.network = channels_last(network.to(group.device))
         if group.device.type == "cpu" and recipe.run.precision == "bf16":
             doubtful_gradients.replace_in(self.network)
+        elif group.device.type == "cpu":
+            FrameConv3d.replace_in(self.network)
         self._wrapped = group.wrapped(self.network)
         self._average = WeightAverage(self.network, recipe.run.average) if recipe.run.average else None
         self._optimiser = build_optimiser(self.network, recipe.optimiser)

@@ -96,6 +96,15 @@ def test_training_lowers_the_loss_and_leaves_the_encoder_norms(version, amp):
         assert all(p.abs().sum() > 0 for name, p in network.named_parameters() if "deform_params.weight" in name)
 
 
+def test_what_does_not_count_has_no_loss():
+    network = small().eval()
+    clip = torch.rand(1, 3, 2, 33, 35)
+    void = torch.full((1, 1, 2, 33, 35), 255)
+    result = training_step(network, ClipBatch(clip, void), TrainingOptions(1, 1))
+    assert result.loss.detach() < 1e-6
+    assert float(result.score) == 1
+
+
 def test_loss_options():
     network = small().eval()
     batch = ClipBatch(torch.rand(1, 3, 2, 33, 35), (torch.rand(1, 1, 2, 33, 35) > 0.5).float())

@@ -13,7 +13,7 @@ from rotoscope.data.synthetic import moving_disc_clip
 from rotoscope.inference.loading import WEIGHTS, parameters_of
 from rotoscope.models.three_dc_seg.losses import LossOptions
 from rotoscope.models.three_dc_seg.network import mobile
-from rotoscope.models.three_dc_seg.training import training_step
+from rotoscope.models.three_dc_seg.training import TRAINABLE, TrainingOptions, training_step
 from rotoscope.training.average import WeightAverage
 from rotoscope.training.loop import fit
 from tests.shared import shared
@@ -103,3 +103,31 @@ def test_batches_that_end_early_are_an_error():
     network = torch.nn.Linear(1, 1)
     with pytest.raises(ValueError, match="ended after 0 of 2"):
         fit(network, [], lambda batch: (batch, batch), torch.optim.SGD(network.parameters(), 1.0), steps=2)
+
+
+def test_a_network_of_single_frames_runs_on_a_clip_frame_by_frame():
+    torch.manual_seed(0)
+    network = mobile(16)
+    TRAINABLE.begin(network, TrainingOptions(form="two_class", frames_alone=True))
+    clip = torch.rand(1, 3, 4, 48, 64)
+    with torch.inference_mode():
+        together = network.eval()(clip)
+        apart = torch.cat([network(frame) for frame in clip.split(1, dim=2)], dim=2)
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
+    TRAINABLE.begin(network, TrainingOptions(form="two_class"))  # what a later training finds, it keeps
+    with torch.inference_mode():
+        torch.testing.assert_close(network(clip), together)
+
+
+def test_what_does_not_count_has_no_loss():
+    torch.manual_seed(0)
+    network, clip = mobile(16), torch.rand(1, 3, 1, 32, 32)
+    masks = torch.zeros(1, 1, 1, 32, 32, dtype=torch.uint8)
+    masks[..., :16, :] = 1
+    masks[..., 16:, 16:] = 255
+    step = training_step(network, ClipBatch(clip, masks), LossOptions("two_class", overlap=0.5))
+    (bias,) = torch.autograd.grad(step.loss, network.decoder.predict.bias)
+    assert bias[1] < 0  # more foreground than background counts
+    everything = training_step(network, ClipBatch(clip, torch.full_like(masks, 255)), LossOptions("two_class"))
+    assert everything.loss == 0
+    assert everything.score == 1

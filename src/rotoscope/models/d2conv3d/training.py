@@ -13,10 +13,13 @@ import torch
 from torch import nn
 
 from rotoscope.data.clips import ClipBatch
+from rotoscope.data.tracks import VOID
 from rotoscope.errors import OptionError
 from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.d2conv3d.losses import clip_iou, resized
 from rotoscope.ops.lovasz import lovasz_hinge
+
+_SURELY_BACKGROUND = -100.0  # a score without a loss, for what does not count
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def training_step(
         logits = network(batch.clips)
     height, width = batch.masks.shape[-2:]
     scores = resized(logits[..., :height, :width].float(), batch.masks)  # (B, T, H, W)
-    truth = batch.masks[:, 0] != 0
+    void = batch.masks[:, 0] == VOID
+    scores, truth = scores.masked_fill(void, _SURELY_BACKGROUND), (batch.masks[:, 0] != 0) & ~void
     loss = scores.new_zeros(())
     if options.lovasz:
         loss = loss + options.lovasz * lovasz_hinge(scores, truth)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from rotoscope.data.clips import ClipBatch
+from rotoscope.data.tracks import VOID
 from rotoscope.errors import OptionError
 from rotoscope.models.contract import StepResult, Trainable
 from rotoscope.models.three_dc_seg.losses import LossOptions, clip_iou, foreground_loss
@@ -27,9 +28,12 @@ class TrainingOptions(LossOptions):
     Attributes:
         batch_norm: "released": the encoder's scale and shift get no gradient, its statistics move, as in the authors'
             code; "frozen": the encoder's norms stay as they are in every way; "trained": they are trained.
+        frames_alone: every kernel begins with nothing but its middle tap in time. What is then trained on single
+            frames runs on a clip frame by frame, until a training on clips teaches it time. Not the authors'.
     """
 
     batch_norm: Literal["released", "frozen", "trained"] = "released"
+    frames_alone: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +59,9 @@ def training_step(
         logits = network(batch.clips)
     height, width = batch.masks.shape[-2:]
     logits = logits[..., :height, :width].float()
-    return StepResult(foreground_loss(logits, batch.masks, options), clip_iou(logits, batch.masks))
+    void = batch.masks == VOID
+    loss = foreground_loss(logits, batch.masks, options, void)
+    return StepResult(loss, clip_iou(logits.masked_fill(void, 0), batch.masks.masked_fill(void, 0)))
 
 
 def freeze_batch_norm_affine(module: nn.Module) -> None:
@@ -65,7 +71,18 @@ def freeze_batch_norm_affine(module: nn.Module) -> None:
             layer.requires_grad_(False)
 
 
+def keep_middle_taps(module: nn.Module) -> None:
+    """Set every tap in time but the middle one to zero, in all convolutions."""
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv3d) and (taps := layer.kernel_size[0]) > 1:
+                layer.weight[:, :, : taps // 2] = 0
+                layer.weight[:, :, taps // 2 + 1 :] = 0
+
+
 def _begin(network: nn.Module, options: TrainingOptions) -> None:
+    if options.frames_alone:
+        keep_middle_taps(network)
     if options.batch_norm != "trained":
         freeze_batch_norm_affine(network.get_submodule("encoder"))
 
