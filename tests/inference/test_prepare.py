@@ -4,8 +4,10 @@ from torch import nn
 
 from rotoscope.backbones.csn import CSN
 from rotoscope.errors import OptionError
+from rotoscope.inference import prepare as preparing
 from rotoscope.inference.prepare import choose_device, choose_precision, fold_batch_norms, prepare
 from rotoscope.models.three_dc_seg.network import NETWORKS, Decoder, ThreeDCSeg, mobile
+from tests.processor import needs_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -47,6 +49,7 @@ def test_guidance_is_refused_after_preparing():
         network(torch.rand(1, 3, 2, 32, 32), torch.rand(1, 1, 2, 32, 32))
 
 
+@needs_bfloat16
 def test_bfloat16_stays_near_float32():
     torch.manual_seed(0)
     network = mobile(16).eval()
@@ -66,7 +69,27 @@ def test_choices_that_cannot_be_met():
         choose_precision("fp8", CPU, True)
     assert choose_precision("fp32", CPU, True) == torch.float32
     assert choose_precision("auto", CPU, False) == torch.float32
+
+
+@needs_bfloat16
+def test_bfloat16_is_there_for_the_asking():
     assert choose_precision("bf16", CPU, False) == torch.bfloat16
+
+
+@pytest.mark.parametrize("measured_equal", [False, True])
+@pytest.mark.parametrize("in_hardware", [False, True])
+@pytest.mark.parametrize("reason", [None, "it needs more"])
+def test_auto_takes_bfloat16_where_it_is_equal_and_runs_and_is_fast(monkeypatch, measured_equal, in_hardware, reason):
+    monkeypatch.setattr(preparing, "why_no_bfloat16", lambda device: reason)
+    monkeypatch.setattr(preparing, "_in_hardware", lambda device: in_hardware)
+    narrow = measured_equal and in_hardware and reason is None
+    assert choose_precision("auto", CPU, measured_equal) == (torch.bfloat16 if narrow else torch.float32)
+    assert choose_precision("fp32", CPU, measured_equal) == torch.float32
+    if reason is None:  # what is only emulated runs where it is asked for
+        assert choose_precision("bf16", CPU, measured_equal) == torch.bfloat16
+    else:
+        with pytest.raises(OptionError, match=r"bf16 does not run on .* cpu \(it needs more\); choose fp32"):
+            choose_precision("bf16", CPU, measured_equal)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")

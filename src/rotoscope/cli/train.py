@@ -60,7 +60,7 @@ def train(
     if dry_run:
         from rotoscope.training.dry_run import dry_run as count
 
-        _show(recipe, read, count(read))
+        _show(recipe, read, count(read, device=device))
         return
     with joined(device) as group:
         _train(read, out or Path("runs", recipe.stem), group, resume, stand_in)
@@ -69,9 +69,11 @@ def train(
 def _train(recipe: Recipe, folder: Path, group: Group, resume: bool, stand_in: bool) -> None:
     from rotoscope.cli.progress import tell
     from rotoscope.training import sources
+    from rotoscope.training.precision import autocast_type
     from rotoscope.training.runs import check_folder
 
     check_folder(folder, resume)
+    autocast_type(recipe, group.device)  # what cannot be run is refused before the data are read
     recipe = sources.with_stand_ins(recipe) if stand_in else recipe
     mixture = sources.mixture(recipe)
     with _asked_to_stop() as asked, _hooks(folder, group, lambda: asked[0] != 0) as hooks:

@@ -36,7 +36,7 @@ def load(
         name_or_path: a bundled name (`rotoscope models` lists them), a weights file of ours, or an authors' checkpoint.
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto" (bfloat16 where it was measured to give the same masks and the hardware has it), "fp32",
-            "bf16".
+            "bf16" (refused where the device cannot run it).
         system_name: of an authors' checkpoint; found out from its keys when not given.
 
     Raises:

@@ -12,6 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rotoscope.backbones.pixels import PixelNorm
 from rotoscope.errors import OptionError
+from rotoscope.ops.bfloat16 import why_no_bfloat16
 from rotoscope.ops.pointwise import PointwiseConv2d
 from rotoscope.ops.winograd import WinogradConv3d
 from rotoscope.ops.winograd2d import WinogradConv2d
@@ -41,21 +42,26 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(wanted: Precision, device: torch.device, measured_equal: bool) -> torch.dtype:
-    """float32, or bfloat16 where it was asked for, or where it was measured equal and the device has it in hardware.
+    """float32, or bfloat16 where it was asked for, or where it was measured equal and the device is fast in it.
 
     Raises:
-        OptionError: `wanted` is none of auto, fp32, bf16.
+        OptionError: `wanted` is none of auto, fp32, bf16, or it is bf16 and the device cannot run that.
     """
     if wanted not in ("auto", "fp32", "bf16"):
         raise OptionError(f"precision {wanted!r} is not known; choose auto, fp32 or bf16")
     if wanted == "fp32":
         return torch.float32
-    if wanted == "bf16" or (measured_equal and _has_bf16(device)):
-        return torch.bfloat16
-    return torch.float32
+    if wanted == "auto":
+        chosen = measured_equal and _in_hardware(device) and why_no_bfloat16(device) is None
+        return torch.bfloat16 if chosen else torch.float32
+    reason = why_no_bfloat16(device)
+    if reason is not None:
+        raise OptionError(f"precision bf16 does not run on this machine's {device} ({reason}); choose fp32")
+    return torch.bfloat16
 
 
-def _has_bf16(device: torch.device) -> bool:
+def _in_hardware(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 itself; what is emulated may run too, but is no faster than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

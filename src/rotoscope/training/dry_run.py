@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from rotoscope.data.clips import ClipBatch
 from rotoscope.inference.loading import on_meta, parameters_of
+from rotoscope.inference.prepare import choose_device
 from rotoscope.models import trainable
 from rotoscope.training.optimiser import build_optimiser
+from rotoscope.training.precision import autocast_type
 from rotoscope.training.recipe import Recipe
 from rotoscope.training.recipe_file import filled
 from rotoscope.training.sources import epoch_clips
@@ -43,12 +45,18 @@ class DryRun:
     missing: list[str]
 
 
-def dry_run(recipe: Recipe, processes: int = 1) -> DryRun:
+def dry_run(recipe: Recipe, processes: int = 1, device: str = "auto") -> DryRun:
     """Build everything without memory behind it, and count.
 
+    Args:
+        recipe: what would be done.
+        processes: that would train together.
+        device: where they would; see `inference.prepare.choose_device`.
+
     Raises:
-        RotoscopeError: the recipe does not fit together.
+        RotoscopeError: the recipe does not fit together, or asks for what the device cannot run.
     """
+    amp = autocast_type(recipe, choose_device(device))
     root = Path(recipe.root)
     network = on_meta(recipe.system, recipe.network)
     chosen = trainable(recipe.system)
@@ -65,10 +73,10 @@ def dry_run(recipe: Recipe, processes: int = 1) -> DryRun:
     fixed = 4 * (every + trained * (1 + moments) + (every if recipe.run.average else 0))
     start = Path(recipe.start)
     missing = [recipe.start] if start.suffix and not (start.exists() or (root / start).exists()) else []
-    return DryRun(data, (trained, every), batch, steps, per_epoch, fixed, _batch_bytes(recipe, network), missing)
+    return DryRun(data, (trained, every), batch, steps, per_epoch, fixed, _batch_bytes(recipe, network, amp), missing)
 
 
-def _batch_bytes(recipe: Recipe, network: nn.Module) -> int:
+def _batch_bytes(recipe: Recipe, network: nn.Module, amp: torch.dtype | None) -> int:
     """Trace one batch on tensors without memory; count every storage that is kept for the backward pass once."""
     chosen = trainable(recipe.system)
     options = filled(chosen.options, recipe.model, "model")
@@ -83,8 +91,8 @@ def _batch_bytes(recipe: Recipe, network: nn.Module) -> int:
             kept[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
-    # Traced in float32: autocast does not know tensors without memory. With bf16 most maps take half of it.
-    share = 0.5 if recipe.run.precision == "bf16" else 1.0
+    # Traced in float32: autocast does not know tensors without memory. In bfloat16 most maps take half of it.
+    share = 1.0 if amp is None else 0.5
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         result = chosen.step(network, ClipBatch(clips, masks), options, None)
     del result

@@ -265,7 +265,8 @@ class RunRecipe:
         epochs: passes over the data.
         batch: clips of a step in each process at once.
         accumulate: such batches whose gradients make one step.
-        precision: "bf16" runs the network under autocast; weights and the optimiser stay in float32.
+        precision: "bf16" runs the network under autocast, where the device can; weights and the optimiser stay in
+            float32.
         average: decay of the weights' moving average, which is validated and kept; 0 keeps the weights themselves.
         mixing: how clips of several sources are mixed, see `data.batches.Mixture`.
         workers: processes that draw clips; 0 draws between steps.

@@ -27,6 +27,7 @@ from rotoscope.training.average import WeightAverage
 from rotoscope.training.group import Group
 from rotoscope.training.log import Log
 from rotoscope.training.optimiser import build_optimiser, set_rates
+from rotoscope.training.precision import autocast_type
 from rotoscope.training.recipe import Recipe
 from rotoscope.training.recipe_file import filled
 from rotoscope.training.state import State, as_tables, load_state, random_state, save_state, set_random_state
@@ -93,6 +94,9 @@ class Trainer:
         folder: gets `last.pt`, `last.safetensors`, `best.safetensors`, the log.
         group: the processes.
         hooks: see `Hooks`.
+
+    Raises:
+        OptionError: the recipe asks for what its system, or the device, does not know; nothing is written then.
     """
 
     def __init__(
@@ -100,12 +104,13 @@ class Trainer:
     ) -> None:
         self.recipe, self.data, self.folder, self.group = recipe, data, folder, group
         self.hooks = hooks or Hooks()
+        self._amp = autocast_type(recipe, group.device)
         self._trainable = trainable(recipe.system)
         self._options = filled(self._trainable.options, recipe.model, "model")
         options_of(system(recipe.system).options, self._card())  # faults are told now, not when weights are kept
         self._trainable.begin(network, self._options)
         self.network = channels_last(network.to(group.device))
-        if group.device.type == "cpu" and recipe.run.precision == "bf16":
+        if group.device.type == "cpu" and self._amp is not None:
             doubtful_gradients.replace_in(self.network)
         elif group.device.type == "cpu":
             FrameConv3d.replace_in(self.network)
@@ -192,11 +197,10 @@ class Trainer:
 
     def _backward(self, batch: ClipBatch, last: bool) -> tuple[float, float]:
         """Add a batch's gradients; processes exchange theirs with the last one only."""
-        amp = torch.bfloat16 if self.recipe.run.precision == "bf16" else None
         alone = last or not isinstance(self._wrapped, DistributedDataParallel)
         with nullcontext() if alone else self._wrapped.no_sync():  # type: ignore[operator]
             options = self._trainable.at(self._options, self.step)
-            result = self._trainable.step(self._wrapped, batch, options, amp)
+            result = self._trainable.step(self._wrapped, batch, options, self._amp)
             torch.autograd.backward(result.loss / self.recipe.run.accumulate)
         return float(result.loss.detach()), float(result.score)
 

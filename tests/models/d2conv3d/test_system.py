@@ -23,6 +23,7 @@ from rotoscope.ops.lovasz import lovasz_hinge
 from rotoscope.training.doubtful_gradients import replace_in
 from rotoscope.types import Frame, VideoInfo
 from tests import golden
+from tests.processor import BFLOAT16
 
 
 def small(deformation=None, seed=0):
@@ -70,7 +71,7 @@ PARTS = ("skip", "skip1", "skip2", "merge1", "merge2")
 
 
 @pytest.mark.parametrize("version", [None, Deformation()])
-@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+@pytest.mark.parametrize("amp", [None, BFLOAT16])
 def test_training_lowers_the_loss_and_leaves_the_encoder_norms(version, amp):
     network, chosen = small(version), trainable("d2conv3d")
     options = chosen.options()
@@ -242,7 +243,7 @@ def test_other_checkpoints_are_none_of_ours():
         identify(state)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, BFLOAT16])
 def test_a_prepared_network_gives_the_same(dtype):
     network = small(Deformation()).eval()
     for layer in network.modules():

@@ -15,6 +15,7 @@ from rotoscope.models.dmn_aoa.session import MatchingSession
 from rotoscope.types import Frame, Prompt, VideoInfo
 from tests.models.dmn_aoa.colours import ColourDetector, model
 from tests.models.stm.colours import BLUE, CPU, GREEN, GREY, RED, SIZE, mask_of, picture, prompt, run
+from tests.processor import needs_bfloat16
 
 
 def ids(result):
@@ -278,6 +279,7 @@ def test_odd_sizes_with_proposals(size, rule):
                 assert item.mask.size == size
 
 
+@needs_bfloat16
 def test_bfloat16_stays_near_float32():
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(4)]

@@ -11,6 +11,7 @@ from rotoscope.masks.category_names import KINDS
 from rotoscope.models.stem_seg.mobile import MobileStemSeg
 from rotoscope.training.start import start_from
 from tests.models.stem_seg.test_network import clip, equal
+from tests.processor import needs_bfloat16
 
 
 def tiny():
@@ -76,6 +77,7 @@ def test_preparing_for_inference_changes_nothing():
     assert equal(prepare(network, torch.device("cpu"), torch.float32)(frames), before, 1e-3)
 
 
+@needs_bfloat16
 @torch.inference_mode()
 def test_bfloat16_stays_near_float32():
     network = tiny()

@@ -14,6 +14,7 @@ from rotoscope.models.stem_seg.mobile import MobileStemSeg
 from rotoscope.models.stem_seg.network import DAVIS, KITTI
 from rotoscope.models.stem_seg.training import TRAINABLE, TrainingOptions, losses, targets, training_step
 from tests.models.stem_seg.small import small
+from tests.processor import needs_bfloat16
 
 
 def batch(categories=None, length=4, size=(64, 64)):
@@ -193,6 +194,7 @@ def test_a_few_steps_lower_the_loss(mobile):
     assert not lacking
 
 
+@needs_bfloat16
 def test_mixed_precision_gives_about_the_same_loss():
     torch.manual_seed(0)
     network, clips = begun(small(DAVIS)), batch()

@@ -12,6 +12,7 @@ from rotoscope.models.memory.session import MemorySession
 from rotoscope.models.stm.network import STM
 from rotoscope.types import Frame, Prompt, VideoInfo
 from tests.models.stm.colours import BLUE, CPU, GREEN, GREY, RED, SIZE, mask_of, model, picture, prompt, run
+from tests.processor import needs_bfloat16
 
 
 def ids(result):
@@ -349,6 +350,7 @@ def test_given_pixels_are_nobody_elses_where_the_network_sees_less():
     assert not (mask(results[1], 1) & second).any()
 
 
+@needs_bfloat16
 def test_bfloat16_stays_near_float32():
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(4)]

@@ -14,6 +14,7 @@ from rotoscope.models.visolo.options import OnlineOptions
 from rotoscope.render.figures import draw_figure
 from rotoscope.types import Frame, VideoInfo
 from tests.models.visolo.test_session import images, small
+from tests.processor import needs_bfloat16
 
 
 def subject(count=9, size=(50, 70), **options):
@@ -61,6 +62,7 @@ def test_defaults_and_the_first_frame():
     assert first.numbers["cells"][0]["shares"] == [1.0]
 
 
+@needs_bfloat16
 def test_a_network_in_bfloat16_is_looked_at_too():
     given = subject(3)
     given = replace(given, network=prepare(small(), torch.device("cpu"), torch.bfloat16))
