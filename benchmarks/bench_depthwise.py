@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from rotoscope.ops.bfloat16 import why_no_bfloat16
 from rotoscope.ops.depthwise import DepthwiseConv3d
 
 SITES = ((144, 6, 48, 84), (384, 6, 12, 21), (64, 6, 48, 84))
@@ -69,6 +70,9 @@ def backward(dtype: torch.dtype) -> None:
 if __name__ == "__main__":
     torch.manual_seed(0)
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    for kind in (torch.float32, torch.bfloat16):
+    lacking = why_no_bfloat16(torch.device("cpu"))
+    for kind in (torch.float32, torch.bfloat16) if lacking is None else (torch.float32,):
         forward(kind)
         backward(kind)
+    if lacking is not None:
+        print(f"{torch.bfloat16} left out: {lacking}")

@@ -56,7 +56,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         video = given.video or rendered(place / "clip.mp4")
-        model = rotoscope.load(given.model, device="cpu", precision=given.precision)
+        try:
+            model = rotoscope.load(given.model, device="cpu", precision=given.precision)
+        except rotoscope.RotoscopeError as error:
+            parser.error(str(error))
         print(
             f"{model.name}, {model.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}, {video.name}"
         )

@@ -24,6 +24,7 @@ from tests import golden
 
 from rotoscope.inference.loading import from_published
 from rotoscope.inference.prepare import prepare
+from rotoscope.ops.bfloat16 import why_no_bfloat16
 from rotoscope.ops.resize import SizeRule
 
 
@@ -40,8 +41,10 @@ def main() -> None:
     ways = {
         "plain": plain,
         "prepared fp32": prepare(copy.deepcopy(plain), cpu, torch.float32),
-        "prepared bf16": prepare(copy.deepcopy(plain), cpu, torch.bfloat16),
     }
+    lacking = why_no_bfloat16(cpu)
+    if lacking is None:
+        ways["prepared bf16"] = prepare(copy.deepcopy(plain), cpu, torch.bfloat16)
     contiguous = torch.rand(1, 3, given.frames, height, width, generator=torch.Generator().manual_seed(0))
     last = contiguous.contiguous(memory_format=torch.channels_last_3d)
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -66,6 +69,8 @@ def main() -> None:
             f"{name:14} {seconds:6.2f} s a clip, {base / seconds:4.2f}x, largest difference {error:.1e} of the largest "
             f"logit, masks agree on {agree:.3%}"
         )
+    if lacking is not None:
+        print(f"{'prepared bf16':14} left out: {lacking}")
 
 
 if __name__ == "__main__":

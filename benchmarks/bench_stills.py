@@ -32,6 +32,7 @@ from rotoscope.data.synthetic import SyntheticClip
 from rotoscope.models.three_dc_seg.losses import LossOptions
 from rotoscope.models.three_dc_seg.network import mobile
 from rotoscope.models.three_dc_seg.training import training_step
+from rotoscope.ops.bfloat16 import why_no_bfloat16
 from rotoscope.ops.threads import single_core_pool
 
 SIZES = ((6, 192, 336), (8, 240, 432))  # frames, height, width
@@ -86,7 +87,9 @@ def seconds(action: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def training(clips: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> Callable[[], None]:
+def training(
+    clips: list[tuple[torch.Tensor, torch.Tensor]], device: str, amp: torch.dtype | None
+) -> Callable[[], None]:
     """One step of the bundled network on clips and their labels."""
     network = mobile().to(device).to(memory_format=LAST).train()  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-6)
@@ -95,7 +98,7 @@ def training(clips: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> Cal
     options = LossOptions("two_class")
 
     def step() -> None:
-        loss = training_step(network, batch, options, torch.bfloat16).loss
+        loss = training_step(network, batch, options, amp).loss
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
@@ -106,7 +109,8 @@ def training(clips: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> Cal
 def measure(found: dict[str, ClipSource], given: argparse.Namespace, cores: int) -> None:
     """Each kind in turn, round after round, and a step in every round: a machine that slows down slows all."""
     first = [make(source, 0, given.device) for source in list(found.values())[: given.batch]]
-    step = training(first, given.device)
+    lacking = why_no_bfloat16(torch.device(given.device))
+    step = training(first, given.device, torch.bfloat16 if lacking is None else None)
     alone, together = single_core_pool(1), single_core_pool(cores)
     times: dict[str, list[float]] = {"step": []}
     for number in range(given.repeat + 1):
@@ -121,7 +125,8 @@ def measure(found: dict[str, ClipSource], given: argparse.Namespace, cores: int)
                 times.setdefault(name, []).append(taken)
     middle = {name: statistics.median(taken) for name, taken in times.items()}
     eaten = given.batch / middle["step"]
-    print(f"  a step on {given.batch} clips: {middle['step']:.3f} s, so {eaten:.1f} clips/s are eaten")
+    kind = "bfloat16" if lacking is None else f"float32, since bfloat16 does not run here ({lacking})"
+    print(f"  a step on {given.batch} clips: {middle['step']:.3f} s in {kind}, so {eaten:.1f} clips/s are eaten")
     for name in found:
         one, every = 1 / middle[f"{name} one"], 1 / middle[f"{name} all"]
         print(

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rotoscope.data.clips import Augmentation, ClipBatch, paper_indices
+from rotoscope.errors import OptionError
 from rotoscope.inference.checkpoint import Card, save_weights
+from rotoscope.inference.prepare import choose_precision
 from rotoscope.models.three_dc_seg.losses import LossOptions
 from rotoscope.models.three_dc_seg.network import ThreeDCSeg, mobile
 from rotoscope.models.three_dc_seg.training import training_step
@@ -86,6 +88,11 @@ def main() -> None:
     parser.add_argument("--fp32", action="store_true", help="train in float32 instead of bfloat16 autocast")
     arguments = parser.parse_args()
 
+    try:
+        kind = choose_precision("fp32" if arguments.fp32 else "bf16", torch.device("cpu"), False)
+    except OptionError as error:
+        parser.error(f"{error} with --fp32")
+    amp = torch.bfloat16 if kind == torch.bfloat16 else None
     arguments.out.mkdir(parents=True, exist_ok=True)
     videos = load_videos(arguments.data, (arguments.data / "train.txt").read_text().split())
     network = starting_network(arguments.start)
@@ -98,7 +105,6 @@ def main() -> None:
     )
     average = WeightAverage(network)
     options = LossOptions("two_class", bootstrap=None)
-    amp = None if arguments.fp32 else torch.bfloat16
     saved = time.monotonic()
 
     def step(batch: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
