@@ -1,5 +1,6 @@
 # make demo   run the main job on a rendered clip (or VIDEO=path) and leave pictures and scores in demo/
 # make test   set up, then lint, types and tests
+# make test-avx2  a small part of the tests on no more than AVX2, as on an ordinary processor
 # make check  lint and types only
 # make bench  the benchmarks, as ratios measured in one run
 
@@ -8,8 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 VIDEO ?=
+AVX2 := tests/ops/test_bfloat16.py tests/ops/test_fused.py tests/ops/test_depthwise.py tests/ops/test_winograd.py \
+	tests/ops/test_winograd2d.py tests/cli/test_precision.py tests/inference/test_prepare.py \
+	tests/test_contract.py::test_same_input_same_output tests/models/propose_reduce/test_golden_videos.py \
+	tests/models/stm/test_session.py::test_bfloat16_stays_near_float32
 
-.PHONY: setup demo test test-slow test-gpu check bench clean
+.PHONY: setup demo test test-avx2 test-slow test-gpu check bench clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +34,10 @@ check: setup
 
 test: check
 	$(BIN)/pytest
+
+# What depends on the processor: the probe, operators, every model once, numbers that were made on another kind.
+test-avx2: setup
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -rs $(AVX2)
 
 test-slow: setup
 	$(BIN)/pytest -m slow
