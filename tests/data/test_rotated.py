@@ -42,6 +42,42 @@ def test_geometry_is_the_official_one(case):
     assert distances.max() <= bounds["polygon_vertex_atol"]
 
 
+def bilinear_with_black_border(turn, image):
+    """What the specification says, pixel by pixel: the value at the place that a canvas pixel comes from."""
+    (height, width), (high, wide) = turn.size, turn.canvas
+    sine, cosine = np.sin(np.radians(turn.degrees)), np.cos(np.radians(turn.degrees))
+    y, x = np.mgrid[:high, :wide] + 0.5 - np.array([high / 2, wide / 2])[:, None, None]
+    x, y = cosine * x - sine * y + width / 2 - 0.5, sine * x + cosine * y + height / 2 - 0.5
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    found = np.zeros((high, wide))
+    for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        value = image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+        found += np.where(inside, value * (1 - abs(x - column)) * (1 - abs(y - row)), 0)
+    return found
+
+
+def test_the_border_of_a_turned_picture_is_black():
+    turn, grey = Turn((4, 4), -7.5), np.full((4, 4, 3), 200, np.uint8)
+    found = turn.picture((0, 0), turn.canvas, grey)
+    assert found[..., 0].tolist() == [
+        [163, 200, 190, 163],
+        [190, 200, 200, 200],
+        [200, 200, 200, 190],
+        [163, 190, 200, 163],
+    ]
+    assert turn.labels((0, 0), turn.canvas, grey[..., 0]).min() == 200
+
+
+@pytest.mark.parametrize("degrees", [-15.0, -7.5, -0.1, 0.0, 3.3, 15.0])
+@pytest.mark.parametrize("size", [(4, 4), (5, 7), (1, 9), (40, 31)], ids=str)
+def test_turned_pictures_are_interpolated_against_black(size, degrees):
+    turn, image = Turn(size, degrees), np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    found = turn.picture((0, 0), turn.canvas, image)
+    expected = np.stack([bilinear_with_black_border(turn, layer) for layer in np.moveaxis(image, 2, 0)], axis=2)
+    assert np.abs(found - expected).max() <= 0.5001
+
+
 class OnePicture:
     def __len__(self):
         return 1

@@ -16,6 +16,8 @@ from PIL import Image
 from rotoscope.data.clips import FramesDraft
 from rotoscope.ops.resize import resize_labels, resize_picture
 
+_RIM = 1  # black pixels around a picture: Pillow repeats the last pixels of what it is given, and cuts them off
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -44,7 +46,7 @@ class Turn:
         return np.stack([cosine * x + sine * y + wide / 2, cosine * y - sine * x + high / 2], axis=1)
 
     def picture(self, corner: tuple[int, int], size: tuple[int, int], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut a window out of the turned picture, bilinear; black where there is none.
+        """Cut a window out of the turned picture, bilinear; outside the picture, and for its border, all is black.
 
         Args:
             corner: (top, left) on the canvas.
@@ -53,7 +55,8 @@ class Turn:
         """
         layers = []
         for layer in np.moveaxis(image, 2, 0):  # as numbers, because bytes would be cut off instead of rounded
-            turned = self._window(corner, size, Image.fromarray(layer.astype(np.float32)), Image.Resampling.BILINEAR)
+            framed = Image.fromarray(np.pad(layer.astype(np.float32), _RIM))
+            turned = self._window(corner, size, framed, Image.Resampling.BILINEAR, _RIM)
             layers.append(np.rint(np.asarray(turned)))
         return np.stack(layers, axis=2).astype(np.uint8)
 
@@ -63,14 +66,15 @@ class Turn:
         return np.asarray(self._window(corner, size, image, Image.Resampling.NEAREST))
 
     def _window(
-        self, corner: tuple[int, int], size: tuple[int, int], image: Image.Image, how: Image.Resampling
+        self, corner: tuple[int, int], size: tuple[int, int], image: Image.Image, how: Image.Resampling, rim: int = 0
     ) -> Image.Image:
+        """Cut a window out of a turned image that has so many pixels more on every side."""
         (height, width), (high, wide), (top, left) = self.size, self.canvas, corner
         sine, cosine = math.sin(math.radians(self.degrees)), math.cos(math.radians(self.degrees))
         x, y = left - wide / 2, top - high / 2
         back = (
-            *(cosine, -sine, cosine * x - sine * y + width / 2),
-            *(sine, cosine, sine * x + cosine * y + height / 2),
+            *(cosine, -sine, cosine * x - sine * y + width / 2 + rim),
+            *(sine, cosine, sine * x + cosine * y + height / 2 + rim),
         )
         return image.transform(size[::-1], Image.Transform.AFFINE, back, how)
 
