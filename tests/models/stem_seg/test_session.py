@@ -7,14 +7,17 @@ import torch
 from rotoscope.errors import OptionError
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.loading import options_of
-from rotoscope.masks.run_length import decode
+from rotoscope.masks.run_length import decode, encode
 from rotoscope.models import system
+from rotoscope.models.stem_seg.answers import Answers, Stamp
 from rotoscope.models.stem_seg.chaining import Chainer, associate
 from rotoscope.models.stem_seg.clustering import Rules, cluster
 from rotoscope.models.stem_seg.fit import FrameFit
+from rotoscope.models.stem_seg.labelling import Labelled
 from rotoscope.models.stem_seg.network import NETWORKS
 from rotoscope.models.stem_seg.options import EmbeddingOptions
 from rotoscope.models.stem_seg.schedule import Schedule, look_ahead
+from rotoscope.models.stem_seg.selection import worthy
 from rotoscope.models.stem_seg.session import EmbeddingSession, declare
 from rotoscope.types import Frame, Prompt, VideoInfo
 from tests.models.stem_seg.colours import BLUE, GREEN, RED, YELLOW, Colours, moving, picture
@@ -142,14 +145,55 @@ def test_masks_are_enlarged_as_by_two_steps(frame, full_size):
     noise = torch.rand(1, 1, 6, 5, generator=generator)
     mask = torch.nn.functional.interpolate(noise, fit.labels, mode="bicubic")[0, 0] > 0.6
     mask[:, : fit.labels[1] // 4] = False
-    large = mask[None, None].double()
-    if not full_size:
+    np.testing.assert_array_equal(fit.enlarged(mask.numpy()), published_size(mask.numpy(), fit))
+    assert not fit.enlarged(np.zeros(fit.labels, bool)).any()
+
+
+def published_size(mask, fit):
+    """(h, w) bool -> (H, W) bool, step by step in float32 as the published writers do."""
+    large = torch.from_numpy(mask)[None, None].float()
+    if not fit.full_size:
         large = torch.nn.functional.interpolate(large, scale_factor=4, mode="bilinear")
     large = large[..., : fit.resized[0], : fit.resized[1]]
-    large = torch.nn.functional.interpolate(large, frame, mode="bilinear")[0, 0]
-    sure = ((large - 0.5).abs() > 1e-5).numpy()
-    np.testing.assert_array_equal(fit.enlarged(mask.numpy())[sure], (large > 0.5).numpy()[sure])
-    assert not fit.enlarged(np.zeros(fit.labels, bool)).any()
+    return (torch.nn.functional.interpolate(large, fit.frame, mode="bilinear")[0, 0] > 0.5).numpy()
+
+
+@pytest.mark.parametrize("tracks", ["davis", "youtube-vis", "kitti-mots"])
+@pytest.mark.parametrize(
+    ("frame", "rule", "full_size"),
+    [
+        ((375, 1242), "800/1948", False),
+        ((370, 1224), "800/1948", True),
+        ((480, 854), "736/1248", True),
+        ((480, 854), "480", False),
+        ((33, 47), "64", False),
+    ],
+    ids=str,
+)
+def test_what_is_a_half_is_decided_as_published(frame, rule, full_size, tracks):
+    options = EmbeddingOptions(size=rule, full_size=full_size, tracks=tracks, clean=False)
+    fit = FrameFit.of(frame, rule, full_size)
+    height, width = fit.labels
+    blocks = np.random.default_rng(0).integers(0, 4, (height // 4 + 1, width // 4 + 1))
+    labels = np.kron(blocks, np.ones((4, 4), np.int64))[:height, :width]
+    answers = Answers(fit, options)
+    answers.add(Stamp(0, 0.0), Labelled(0, torch.from_numpy(labels), None, None, None, None))
+    (result,) = answers.finish()
+    found = {number: decode(item.mask) for number, item in zip((1, 2, 3), result.objects, strict=True)}
+    if tracks == "kitti-mots":
+        order = [record.label for record in sorted(answers.records.all, key=lambda record: -record.places)]
+        found = {label: found[place] for place, label in enumerate(order, 1)}
+    for label, mask in found.items():
+        np.testing.assert_array_equal(mask, published_size(labels == label, fit))
+
+
+@pytest.mark.parametrize(("pixels", "kept"), [(231, 0), (232, 3)])
+def test_a_mask_that_fills_just_the_least_share_of_its_box_is_filtered(pixels, kept):
+    mask = np.zeros((40, 40), bool)
+    mask[:22, :30].flat[: pixels - 1] = True
+    mask[21, 29] = True  # the box is 22 x 30, of which 231 is 0.35
+    masks = {index: encode(mask) for index in range(3)}
+    assert len(worthy(masks, "car")) == kept
 
 
 def test_categories_at_full_size_are_those_of_enlarged_logits():

@@ -112,13 +112,14 @@ class _Shares:
 
     @classmethod
     def of(cls, count: int, resized: int, side: int, full_size: bool) -> Self:
-        lines = torch.eye(count, dtype=torch.float64)[None]  # (1, count signals, count)
+        # Float32 as in the published code, whose roundings decide where a value is a half but for them.
+        lines = torch.eye(count)[None]  # (1, count signals, count)
         if not full_size:
             lines = functional.interpolate(lines, scale_factor=float(STRIDE), mode="linear", align_corners=False)
         lines = lines[..., :resized]
         if resized != side:
             lines = functional.interpolate(lines, side, mode="linear", align_corners=False)
-        matrix = lines[0].T.float().numpy()  # (side, count)
+        matrix = lines[0].T.numpy()  # (side, count)
         touched = matrix > 0
         some = touched.any(axis=0)
         first = np.where(some, touched.argmax(axis=0), side)

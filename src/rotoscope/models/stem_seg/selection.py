@@ -65,10 +65,10 @@ def worthy(masks: Mapping[int, RunLength], label: str | None) -> dict[int, RunLe
     """
     floor = FLOORS.get(label or "", CAR)
     kept = {index: mask for index, mask in sorted(masks.items()) if mask.area >= floor.area}
-    kept = {index: mask for index, mask in kept.items() if mask.area > floor.fill * _box_area(mask)}
+    kept = {index: mask for index, mask in kept.items() if mask.area / _box_area(mask) > floor.fill}
     indices = list(kept)
     gaps = sum(after - before > 1 for before, after in pairwise(indices))
-    if len(kept) < floor.masks or gaps > floor.gaps * len(kept):
+    if len(kept) < floor.masks or gaps / len(kept) > floor.gaps:
         return {}
     return kept
 
