@@ -103,7 +103,7 @@ class ObjectMask:
 
     Attributes:
         track_id: 1 or more, the same object keeps it through the video.
-        mask: run lengths at the frame's own size.
+        mask: run lengths at the frame's own size; without a pixel where a system is asked to give such masks.
         score: confidence in [0, 1].
         label: category name, None where the system names none.
     """

@@ -137,12 +137,12 @@ def write_kitti(root, name, lines, frames):
 def test_kitti_mots_is_cut_where_nothing_is_shown_and_ignored_regions_are_void(tmp_path):
     car, person, ignored = square(2, 2), square(2, 20), square(14, 2)
     lines = [(0, 1001, 1, car), (0, 2001, 2, person), (0, 10000, 10, ignored), (3, 1001, 1, car)]
-    lines += [(5, 10000, 10, ignored), (10, 2001, 2, person), (11, 1002, 1, car)]
+    lines += [(5, 10000, 10, ignored), (6, 1001, 1, np.zeros_like(car)), (10, 2001, 2, person), (11, 1002, 1, car)]
     write_kitti(tmp_path, "0000", lines, 12)
     write_kitti(tmp_path, "0002", lines, 12)  # of the validation set
     first, second = kitti_mots.find_sequences(tmp_path)
     assert [first.name, second.name] == ["0000", "0000-2"]
-    assert [path.stem for path in first.frames] == ["000000", "000003"]  # frames of ignored regions alone are left out
+    assert [path.stem for path in first.frames] == ["000000", "000003"]  # frames that show no object are left out
     assert [path.stem for path in second.frames] == ["000010", "000011"]
     assert dict(first.categories) == {1: 1, 2: 2}
     _, labels = read_clip(first, [0, 1])

@@ -181,6 +181,19 @@ def test_mots_masks_never_overlap(tmp_path):
     assert found == {1001: mask(0, 4), 1002: mask(4, 8)}
 
 
+@pytest.mark.parametrize("other", [mask(4, 8), mask(8)], ids=["overlap", "apart"])
+def test_mots_masks_without_a_pixel_are_lines_too(tmp_path, other):
+    nothing = mask(0, 0)
+    tracks = [
+        Track(1, "car", 0.9, {0: mask(0, 8), 1: nothing}),
+        Track(2, "car", 0.2, {0: nothing, 1: nothing}),
+        Track(3, "car", 0.5, {0: other}),
+    ]
+    write_mots(tmp_path / "0002.txt", tracks)
+    found = {track.id: track.masks for track in read_mots(tmp_path / "0002.txt")}
+    assert found == {1001: tracks[0].masks, 1002: tracks[1].masks, 1003: {0: mask(8)}}
+
+
 def test_mots_ids_may_change_their_class(tmp_path):
     path = tmp_path / "0002.txt"
     path.write_text(f"0 1001 1 12 16 {to_string(mask(0))}\n1 1001 2 12 16 {to_string(mask(8))}\n")

@@ -122,6 +122,18 @@ def test_broken_results(tmp_path, truth, lines, message):
         evaluate(truth, write(tmp_path, *lines))
 
 
+def test_masks_without_a_pixel_are_detections_that_match_nothing(tmp_path, truth):
+    """So the tracking toolkit has it: their IoU is 0, also with each other, and no region to ignore holds them."""
+    nothing = np.zeros_like(SQUARE)
+    region = line(0, 10000, 10, OTHER)
+    truth["0002"][0].write_text(line(0, 1001, 1, SQUARE) + region + line(1, 1001, 1, nothing))
+    predictions = write(tmp_path, line(0, 1, 1, SQUARE), line(0, 2, 1, nothing), line(1, 1, 1, nothing))
+    scores = evaluate(truth, predictions).classes["car"]
+    for found in (scores.tracking.clear, scores.older):
+        assert (found.tp, found.fp, found.fn) == (1, 2, 1)
+    assert np.isfinite(scores.tracking.hota.hota).all()
+
+
 def test_regions_to_ignore_share_an_id_and_may_overlap(tmp_path, truth):
     regions = [line(0, 10000, 10, SQUARE), line(0, 10000, 10, np.roll(SQUARE, 1, axis=0))]
     truth["0002"][0].write_text("".join(regions))

@@ -43,6 +43,10 @@ def test_a_bar_is_where_the_track_is_seen_and_as_thick_as_it_is_large():
     assert picture[middle + ROW, 175 + 2 * quarter + 40].max() < track_colour(2).max()
 
 
+def test_a_mask_without_a_pixel_has_no_bar():
+    assert not bars(Timeline([track(1, {0: 0, 1: 0})], range(2), 0.5).image(), 0).any()
+
+
 def test_gaps_stay_gaps_and_many_frames_share_a_column():
     areas = {index: 100 for index in range(30_000) if index < 10_000 or index >= 20_000}
     areas[15_000] = 100  # one frame of a column of twenty-five

@@ -132,7 +132,9 @@ def _parts(name: str, frames: Sequence[Path], masks: Mapping[int, Sequence[MotsM
     if last >= len(frames):
         raise DataError(f"{name} has {len(frames)} pictures, its annotation has frame {last}; are pictures missing?")
     ignored = KITTI_CLASSES["ignore"]
-    shown = [index for index, own in sorted(masks.items()) if any(one.category != ignored for one in own)]
+    shown = [
+        index for index, own in sorted(masks.items()) if any(one.category != ignored and one.mask.area for one in own)
+    ]
     runs: list[list[int]] = []
     for index in shown:
         if runs and index - runs[-1][-1] <= _GAP:

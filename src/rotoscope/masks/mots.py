@@ -47,7 +47,7 @@ def write_mots(path: Path, tracks: Sequence[Track], classes: Mapping[str, int] =
     By the format's convention ids below 1000 become class * 1000 + id; higher ones stay. Where two tracks would get the
     same number by that, the tracks of each class are numbered anew from 1, in order of id; above 999 of them class *
     1,000,000 is added instead. Masks of one frame may not overlap: where they do, the higher score keeps the pixels,
-    then the lower id, as in a label map.
+    then the lower id, as in a label map. A mask without pixels is a line too.
 
     Raises:
         MaskError: a label that `classes` lacks, an id twice on one frame, or masks of different sizes.
@@ -165,11 +165,13 @@ def _numbers(tracks: Sequence[Track], classes: Mapping[str, int]) -> list[int]:
 
 
 def _disjoint(items: Sequence[ObjectMask]) -> list[tuple[int, RunLength]]:
-    """Give each pixel to one object; objects that lie wholly under others are left out."""
-    if not _overlap([item.mask for item in items]):
-        return sorted(((item.track_id, item.mask) for item in items), key=lambda pair: pair[0])
-    labels = from_objects(items, items[0].mask.size)
-    return [(number, encode(mask)) for number, mask in to_masks(labels).items()]
+    """Give each pixel to one object, in order of id; objects that lie wholly under others are left out."""
+    found = {item.track_id: item.mask for item in items}
+    if _overlap(list(found.values())):
+        shown = to_masks(from_objects(items, items[0].mask.size))
+        empty = {number: mask for number, mask in found.items() if not mask.area}
+        found = empty | {number: encode(mask) for number, mask in shown.items()}
+    return sorted(found.items())
 
 
 def _overlap(masks: Sequence[RunLength]) -> bool:

@@ -44,7 +44,7 @@ class Timeline:
         self.rows = [track for track in tracks if track.id in ids]
         self.left_out = len(tracks) - len(self.rows)
         self._frames, self._seconds, self._title = list(frames), seconds, title or "Tracks"
-        self._largest = max((mask.area for track in self.rows for mask in track.masks.values()), default=1)
+        self._largest = max((1, *(mask.area for track in self.rows for mask in track.masks.values())))
 
     def image(self) -> NDArray[np.uint8]:
         """Draw it.

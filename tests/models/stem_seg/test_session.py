@@ -1,5 +1,7 @@
 """STEm-Seg on videos: short ones, empty ones, crowded ones, of any size; labels stay, what is kept has a bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ import torch
 from rotoscope.errors import OptionError
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.loading import options_of
-from rotoscope.masks.run_length import decode, encode
+from rotoscope.inference.segmentation import Segmentation
+from rotoscope.masks.mots import read_mots_frames, write_mots
+from rotoscope.masks.run_length import decode, encode, to_string
 from rotoscope.models import system
 from rotoscope.models.stem_seg.answers import Answers, Stamp
 from rotoscope.models.stem_seg.chaining import Chainer, associate
@@ -194,6 +198,29 @@ def test_a_mask_that_fills_just_the_least_share_of_its_box_is_filtered(pixels, k
     mask[21, 29] = True  # the box is 22 x 30, of which 231 is 0.35
     masks = {index: encode(mask) for index in range(3)}
     assert len(worthy(masks, "car")) == kept
+
+
+def test_published_lines_of_kitti_mots_include_empty_masks(tmp_path):
+    """The places of instance 1 in the second frame, one in a corner, lie between the few pixels of the frames."""
+    labels = np.zeros((2, 24, 24), np.int64)
+    labels[0, :12], labels[:, 12:], labels[1, 0, 0] = 1, 2, 1
+    found = {}
+    for empty, clean in ((False, False), (True, False), (True, True)):
+        options = EmbeddingOptions(size="96", tracks="kitti-mots", clean=clean, empty_masks=empty)
+        answers = Answers(FrameFit.of((8, 8), "96"), options)
+        for index, one in enumerate(labels):
+            answers.add(Stamp(index, index / 10), Labelled(index, torch.from_numpy(one), None, None, None, None))
+        segmentation = Segmentation.collect(VideoInfo("0002", 8, 8), answers.finish(), categories={"car": 1})
+        tracks = [replace(track, label="car") for track in segmentation.tracks]
+        write_mots(tmp_path / "0002.txt", tracks)
+        found[empty, clean] = read_mots_frames(tmp_path / "0002.txt")
+        segmentation.save(tmp_path / "davis")
+        segmentation.timeline(tmp_path / "timeline.png")
+    lines = {how: [(i, one.id, one.mask.area) for i in frames for one in frames[i]] for how, frames in found.items()}
+    assert lines[False, False] == [(0, 1001, 32), (0, 1002, 32), (1, 1001, 32)]
+    assert lines[True, False] == [(0, 1001, 32), (0, 1002, 32), (1, 1001, 32), (1, 1002, 0)]
+    assert lines[True, True] == []  # the published filter takes them all
+    assert to_string(found[True, False][1][1].mask) == "P2"  # 64 pixels of background
 
 
 def test_categories_at_full_size_are_those_of_enlarged_logits():

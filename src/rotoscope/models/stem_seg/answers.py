@@ -38,6 +38,7 @@ class Answers:
     def __init__(self, fit: FrameFit, options: EmbeddingOptions, categories: Sequence[str] = ()) -> None:
         self._fit, self._options, self._categories = fit, options, categories
         self.records = Records(options.votes)
+        self._empty = options.tracks == "kitti-mots" and options.empty_masks
         self._kept: list[tuple[Stamp, dict[int, RunLength]]] = []
 
     def add(self, stamp: Stamp, frame: Labelled) -> list[FrameResult]:
@@ -47,7 +48,7 @@ class Answers:
         masks = {}
         for label in present:  # one at a time: only run lengths are kept
             large = self._fit.enlarged(labels == label)
-            if large.any():
+            if large.any() or self._empty:
                 masks[label] = encode(large)
         if self._options.tracks != "stream":
             self._kept.append((stamp, masks))

@@ -47,6 +47,8 @@ class EmbeddingOptions:
             of the video where instances are chosen at its end.
         most: instances of a video, where they are chosen at its end.
         clean: with "kitti-mots", leave out what its published filter does.
+        empty_masks: with "kitti-mots" and without `clean`, also give the masks of an instance that has places on a
+            frame but no pixel at the frame's size, as the published lines do.
     """
 
     size: str = "480"
@@ -69,6 +71,7 @@ class EmbeddingOptions:
     least_score: float = 0.0
     most: int = 20
     clean: bool = True
+    empty_masks: bool = False
 
     def __post_init__(self) -> None:
         check_whole(self, {"clip": min(LENGTHS), "overlap": 0, "most_in_clip": 1, "most": 1})
@@ -94,7 +97,13 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "davis": {"size": "736/1248", "clip": 16, "overlap": 6},
         "youtube_vis": {"size": "640/1196", "full_size": True, "most": 10},
-        "kitti_mots": {"size": "800/1948", "least_seediness": 0.95, "votes": "places", "most": 1000},
+        "kitti_mots": {
+            "size": "800/1948",
+            "least_seediness": 0.95,
+            "votes": "places",
+            "most": 1000,
+            "empty_masks": True,
+        },
         "ovis": {"size": "640/1196", "full_size": True, "most": 10},
     }
 )
