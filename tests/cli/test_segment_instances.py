@@ -16,6 +16,7 @@ from rotoscope.masks.mots import read_mots
 from rotoscope.masks.run_length import encode, to_string
 from rotoscope.masks.youtube_vis import read_results
 from rotoscope.video import open_video
+from tests.cli.test_bad_input import refused
 from tests.inference import known
 
 NAMED = {1: "pedestrian", 2: "car"}
@@ -230,3 +231,36 @@ def test_options_of_instances_are_refused_for_other_models(bright_model, capsys,
     with pytest.raises(SystemExit):
         main(["segment", str(folder), "-o", str(tmp_path / "o"), "--most-tracks", "3"])
     assert "--most-tracks is for models that find instances, which bright does not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "wrong"),
+    [
+        (
+            "stem-seg-mobile",
+            ("free_dim_stds=[0.3, 0.4]", "tracks=kitti-mots", "clean=false", "empty_masks=true"),
+            {
+                "free_dim_stds=[0.3, 0.4, 1]": "free_dim_stds has 3 values, the network 2 free dimensions",
+                "free_dim_stds=0.3": "free_dim_stds is 0.3 (float); expected a list",
+                "free_dim_stds=[0]": "expected a list of numbers above 0",
+            },
+        ),
+        (
+            "visolo-mobile",
+            ("nms_sigma=3", "nms_pre=20"),
+            {"nms_sigma=0": "nms_sigma 0.0: expected a number above 0", "nms_pre=0": "nms_pre 0: expected 1 or more"},
+        ),
+    ],
+)
+def test_published_constants_are_options(model, changes, wrong, run, tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(folder / "0.png")
+    command = ("segment", folder, "-m", model, "--size", "64", "--no-pictures", "-o", tmp_path / "o")
+    assert run(*command, *(word for change in changes for word in ("--set", change)))[0] == 0
+    told = json.loads((tmp_path / "o" / "clip.done.json").read_text())["options"]
+    for change in changes:
+        name, _, value = change.partition("=")
+        assert told[name] == (value if name == "tracks" else json.loads(value))
+    for change, words in wrong.items():
+        assert refused(run(*command, "--set", change), words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from rotoscope.errors import OptionError
@@ -35,6 +36,23 @@ def check_shares(options: object, names: Sequence[str]) -> None:
         value = getattr(options, name)
         if not 0 <= value <= 1:
             raise OptionError(f"{name} {value}: expected 0 to 1")
+
+
+def check_positive(options: object, names: Sequence[str]) -> None:
+    """Finite numbers above 0.
+
+    Raises:
+        OptionError: one is not.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if not is_positive(value):
+            raise OptionError(f"{name} {value!r}: expected a number above 0")
+
+
+def is_positive(value: object) -> bool:
+    """Whether something is a finite number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def check_choices(options: object, known: Mapping[str, Sequence[object]]) -> None:

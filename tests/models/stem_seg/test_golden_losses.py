@@ -1,9 +1,12 @@
 """Targets, losses, gradients and a whole step against the authors' numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from rotoscope.errors import OptionError
 from rotoscope.models.stem_seg.embedding import mode_of
 from rotoscope.models.stem_seg.losses import LossOptions, embedding_losses, semantic_losses, shrunk
 from rotoscope.models.stem_seg.maps import Maps
@@ -45,8 +48,8 @@ def compared(case, form):
     clips = range(case["config"]["batch"])
     masks = [torch.from_numpy(given[f"in_masks_{clip}"]) > 0 for clip in clips]
     ignored = torch.stack([torch.from_numpy(given[f"in_ignore_{clip}"]) > 0 for clip in clips])
-    found = embedding_losses(maps, masks, ignored, form)
-    options = LossOptions()
+    options = LossOptions(form=form, free_dim_stds=case["config"]["free_dim_stds"] or (0.3,))
+    found = embedding_losses(maps, masks, ignored, options.form, options.free_dim_stds)
     smoothness = options.smoothness * found.smoothness
     total = options.lovasz * found.lovasz + smoothness + options.seediness * found.seediness
     total.backward()
@@ -142,3 +145,23 @@ def test_training_step(case):
     optimiser.step()
     for key in config["gradnorm_keys"]:
         assert close(case, f"step:{key}", parameter(module, key).detach(), given[f"step:{key}"])
+
+
+def test_free_dimensions_are_as_wide_as_the_options_say():
+    """A free dimension twice as wide, with values twice as far apart, gives the same losses."""
+    case = next(case for case in golden.cases(SYSTEM, "loss.embedding") if case["name"] == "embloss_xyff")
+    config = case["config"]
+    stds = config["free_dim_stds"]
+    given, mode = golden.arrays(SYSTEM, case), mode_of(config["mode"])
+    masks = [torch.from_numpy(given[f"in_masks_{clip}"]) > 0 for clip in range(config["batch"])]
+    ignored = torch.stack([torch.from_numpy(given[f"in_ignore_{clip}"]) > 0 for clip in range(config["batch"])])
+    maps = Maps(*golden.inputs(case)["map"].split([mode.dimensions, mode.learnt, 1], dim=1))
+    plain = embedding_losses(maps, masks, ignored, free_dim_stds=stds)
+    stretched = maps.embeddings.clone()
+    stretched[:, -1] *= 2
+    wide = embedding_losses(replace(maps, embeddings=stretched), masks, ignored, free_dim_stds=(stds[0], 2 * stds[1]))
+    assert wide.lovasz.item() == pytest.approx(plain.lovasz.item(), rel=1e-5)
+    narrow = embedding_losses(replace(maps, embeddings=stretched), masks, ignored)
+    assert narrow.lovasz.item() != pytest.approx(plain.lovasz.item(), rel=1e-3)
+    with pytest.raises(OptionError, match="free_dim_stds has 3 values"):
+        embedding_losses(maps, masks, ignored, free_dim_stds=(0.3, 0.3, 0.3))

@@ -5,6 +5,7 @@ import torch
 
 from rotoscope.models.clip_windows import clip_indices
 from rotoscope.models.stem_seg.chaining import Chainer
+from rotoscope.models.stem_seg.embedding import free_bandwidths
 from rotoscope.models.stem_seg.labelling import Labeller
 from rotoscope.models.stem_seg.network import DAVIS, KITTI, YOUTUBE_VIS
 from rotoscope.models.stem_seg.options import EmbeddingOptions
@@ -42,7 +43,7 @@ def at_once(network, frames, options):
     else:
         means = {index: sum(found) / len(found) for index, found in seeds.items()}
         masks = {index: mean > options.foreground_seediness for index, mean in means.items()}
-    chainer, labels = Chainer(network.free_bandwidths, options.rules), {}
+    chainer, labels = Chainer(free_bandwidths(options.free_dim_stds, network.free), options.rules), {}
     for maps, places in clips:
         chosen = torch.stack([masks[index] for index in places])
         own = list(places.values())

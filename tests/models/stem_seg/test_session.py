@@ -308,6 +308,24 @@ def test_leftovers_join_the_farthest_as_published_or_the_nearest():
     assert found == {"farthest": [1, 2, 1, -1], "nearest": [1, 2, 2, -1], "none": [1, 2, -1, -1]}
 
 
+def test_free_dimensions_reach_as_far_as_the_options_say():
+    """Colours are one instance or two by the spread of the free dimensions, here blue."""
+    images = [picture(((255, 0, 0), 4, 4, 12), ((255, 0, 100), 30, 40, 12))] * 4
+    found = {}
+    for stds in ((0.3,), (0.3, 0.3), (0.1,), (0.1, 0.3), [5.0, 0.3]):
+        results, _ = through(images, free_dim_stds=stds)
+        found[tuple(stds)] = len(results[0].objects)
+    assert found == {(0.3,): 1, (0.3, 0.3): 1, (0.1,): 2, (0.1, 0.3): 2, (5.0, 0.3): 1}
+    with pytest.raises(OptionError, match="free_dim_stds has 3 values, the network 2 free dimensions; give one"):
+        through(images, free_dim_stds=(0.3, 0.3, 0.3))
+
+
+def test_free_dimensions_of_a_card():
+    card = Card("own", "stem-seg", "davis_r50", options={"free_dim_stds": [0.5, 0.25]})
+    assert options_of(EmbeddingOptions, card) == EmbeddingOptions(free_dim_stds=(0.5, 0.25))
+    assert EmbeddingOptions().free_dim_stds == (0.3,)
+
+
 def test_labels_of_two_clips_need_a_common_place_where_that_is_asked():
     existing, current = np.array([1, 1, 1, -1, -1]), np.array([-1, -1, -1, 7, 7])
     assert associate(existing, current) == {1: (7, 0.0)}
@@ -334,6 +352,10 @@ def test_clips_without_foreground_end_a_chain():
         ({"most": 0}, "most 0: expected 1 or more"),
         ({"most_in_clip": 2.5}, "is not a whole number"),
         ({"primary": 1.5}, "primary 1.5: expected 0 to 1"),
+        ({"free_dim_stds": ()}, "expected a list of numbers above 0"),
+        ({"free_dim_stds": 0.3}, "free_dim_stds 0.3: expected a list"),
+        ({"free_dim_stds": (0.3, 0.0)}, "expected a list of numbers above 0"),
+        ({"free_dim_stds": (float("nan"),)}, "expected a list of numbers above 0"),
         ({"response": "linear"}, "choose published, gaussian"),
         ({"tracks": "coco"}, "choose stream, davis, youtube-vis, kitti-mots"),
         ({"size": "736/100"}, "below the short one"),

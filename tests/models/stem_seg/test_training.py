@@ -204,6 +204,11 @@ def test_mixed_precision_gives_about_the_same_loss():
     assert mixed.loss.item() == pytest.approx(whole.loss.item(), rel=0.05)
 
 
+def test_free_dimensions_are_as_many_as_the_options_say():
+    with pytest.raises(OptionError, match="free_dim_stds has 3 values, the network 2 free dimensions"):
+        training_step(begun(small(DAVIS)), batch(), TrainingOptions(free_dim_stds=(0.3, 0.3, 0.3)))
+
+
 def test_a_category_that_the_network_lacks_is_refused():
     with pytest.raises(OptionError, match="category 5, the network knows 2"):
         training_step(begun(small(KITTI)), batch({3: 5}), TrainingOptions())
@@ -214,6 +219,7 @@ def test_a_category_that_the_network_lacks_is_refused():
     [
         ({"lovasz": -1.0}, "0 or more"),
         ({"form": "other"}, "corrected or published"),
+        ({"free_dim_stds": (-0.3,)}, "list of numbers above 0"),
         ({"frozen": "half"}, "none, stem or encoder"),
         ({"most": 0}, "1 or more instances"),
     ],

@@ -95,7 +95,9 @@ def test_run(case, fast):
 
 @cases("frame_postprocess")
 def test_detections(case):
-    given, options = golden.arrays(SYSTEM, case), OnlineOptions(published=True)
+    given, chosen = golden.arrays(SYSTEM, case), case["options"]
+    own = {name: chosen[name] for name in ("nms_pre", "nms_sigma")}
+    options = OnlineOptions(decay=chosen["nms_kernel"], **own, published=True)
     vectors = torch.from_numpy(given["probabilities"]).flatten(1).T
     weight = torch.from_numpy(given["cell_weight"]).flatten() if "cell_weight" in given else None
     features, kernels = (torch.from_numpy(given[name]) for name in ("features", "kernels"))
@@ -117,7 +119,7 @@ def test_matrix_nms(case):
     given = golden.arrays(SYSTEM, case)
     masks = torch.from_numpy(unpacked(given, "mask"))
     areas, labels = masks.sum(dim=(1, 2)).float(), torch.from_numpy(given["labels"])
-    decay = matrix_decay(shared_pixels(masks), areas, labels, case["options"]["kernel"])
+    decay = matrix_decay(shared_pixels(masks), areas, labels, case["options"]["kernel"], case["options"]["sigma"])
     assert close(case, torch.from_numpy(given["scores"]) * decay, given["updated"])
 
 

@@ -156,6 +156,26 @@ def test_what_is_empty_harms_nothing_unless_the_slips_are_asked_for():
     assert len(nothing(vectors, (24, 32))) == 0
 
 
+@pytest.mark.parametrize(("published", "first"), [(False, [0, 1, 2]), (True, [0, 1])])
+def test_only_the_best_candidates_are_looked_at(published, first):
+    """An empty one is the first of the released code's order, and takes a place there."""
+    vectors, cells, _, logits = features_of(5, (6, 8))
+    logits[:] = -9.0
+    for place in (0, 1, 2, 4):
+        logits[place, place, :] = 9.0
+    options = OnlineOptions(nms_pre=3, overlap=1.0, published=published)
+    found = detect(vectors, cells, torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]), logits, (24, 32), options)
+    assert found.cells.tolist() == first
+
+
+def test_sigma_says_how_much_an_overlap_lowers_a_score():
+    shared, areas, labels = torch.tensor([[10.0, 5.0], [5.0, 10.0]]), torch.full((2,), 10.0), torch.zeros(2)
+    for sigma in (0.5, 2.0, 8.0):
+        found = matrix_decay(shared, areas, labels, "gaussian", sigma)
+        assert found.tolist() == pytest.approx([1.0, np.exp(-sigma / 9)])  # an IoU of 5 / 15
+    assert matrix_decay(shared, areas, labels, "gaussian").tolist() == pytest.approx([1.0, np.exp(-2 / 9)])
+
+
 def test_the_first_cell_alone_is_found():
     from rotoscope.models.visolo.detection import candidate_cells
 
@@ -249,6 +269,8 @@ def test_masks_are_enlarged_as_zeros_and_ones():
         {"memory_every": 0, "memory_recent": 1},
         {"memory_every": 1},
         {"decay": "linear", "overlap": 1.0},
+        {"nms_pre": 1},
+        {"nms_sigma": 50.0},
         {"lost_limit": 0},
     ],
     ids=str,
@@ -287,6 +309,11 @@ def test_prompts_and_wrong_options_are_refused():
         {"lost_limit": True},
         {"least_score": 1.5},
         {"decay": "cubic"},
+        {"nms_pre": 0},
+        {"nms_pre": 2.5},
+        {"nms_sigma": 0.0},
+        {"nms_sigma": float("nan")},
+        {"nms_sigma": "2"},
         {"categories": "imagenet"},
         {"size": "big"},
     ):

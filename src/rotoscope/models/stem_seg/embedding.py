@@ -5,7 +5,7 @@ Paper: Athar et al., STEm-Seg (ECCV 2020), section 3.3, whose name for this is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from rotoscope.errors import OptionError
+from rotoscope.models.option_checks import is_positive
 
-FREE_STD = 0.3  # standard deviation of a free dimension in every published network
+FREE_DIM_STDS = (0.3,)  # standard deviation of every free dimension in the published networks
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,38 @@ def mode_of(name: str) -> Mode:
     if name not in MODES:
         raise OptionError(f"embedding mode {name!r} is not known; choose one of {', '.join(MODES)}")
     return MODES[name]
+
+
+def checked_stds(stds: object) -> tuple[float, ...]:
+    """Standard deviations of free dimensions as an option gives them.
+
+    Raises:
+        OptionError: no list of numbers above 0.
+    """
+    if not isinstance(stds, list | tuple) or not stds or not all(is_positive(std) for std in stds):
+        raise OptionError(f"free_dim_stds {stds!r}: expected a list of numbers above 0, one for all or one for each")
+    return tuple(stds)
+
+
+def free_bandwidths(stds: Sequence[float], free: int) -> Tensor:
+    """Inverse variances of the free dimensions.
+
+    Args:
+        stds: standard deviations, one for all of them or one for each.
+        free: F, how many there are.
+
+    Returns:
+        (F,) float32.
+
+    Raises:
+        OptionError: another number of them.
+    """
+    if len(stds) not in (1, free):
+        raise OptionError(
+            f"free_dim_stds has {len(stds)} values, the network {free} free dimension{'' if free == 1 else 's'}; "
+            "give one value for all or one for each"
+        )
+    return torch.tensor([1 / std**2 for std in stds]).expand(free)
 
 
 def coordinates(mode: Mode, size: tuple[int, int, int], like: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rotoscope.models.stem_seg.chaining import Chainer
-from rotoscope.models.stem_seg.embedding import FREE_STD
+from rotoscope.models.stem_seg.embedding import free_bandwidths
 from rotoscope.models.stem_seg.features import FeatureRing
 from rotoscope.models.stem_seg.fit import quadrupled
 from rotoscope.models.stem_seg.network import StemSeg
@@ -82,13 +82,15 @@ class Labeller:
     Args:
         network: in eval mode.
         options: see there.
+
+    Raises:
+        OptionError: `free_dim_stds` are not as many as the network's free dimensions.
     """
 
     def __init__(self, network: StemSeg, options: EmbeddingOptions) -> None:
         self._network, self._options = network, options
         self._schedule = Schedule(options.clip, options.overlap, options.patient)
-        # Not the network's own numbers, which a narrower type has rounded.
-        free = torch.full((network.free,), 1 / FREE_STD**2, device=network.free_bandwidths.device)
+        free = free_bandwidths(options.free_dim_stds, network.free).to(next(network.parameters()).device)
         self._chainer = Chainer(free, options.rules, options.least_overlap)
         self._features = FeatureRing(options.clip)
         self._merged: dict[int, _Merged] = {}

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rotoscope.errors import OptionError
-from rotoscope.models.stem_seg.embedding import FREE_STD
+from rotoscope.models.stem_seg.embedding import FREE_DIM_STDS, checked_stds, free_bandwidths
 from rotoscope.models.stem_seg.maps import BANDWIDTH, STRIDE, Maps
 from rotoscope.ops.lovasz import lovasz_hinge
 
@@ -37,6 +37,8 @@ class LossOptions:
         classes: weight of the classes' cross-entropy.
         foreground: weight of the foreground's binary cross-entropy.
         form: "corrected", or "published" with the slips of the authors' code.
+        free_dim_stds: standard deviations of the embedding's free dimensions, one for all or one for each. What runs
+            the network needs the same.
     """
 
     lovasz: float = 1.0
@@ -45,6 +47,7 @@ class LossOptions:
     classes: float = 1.0
     foreground: float = 1.0
     form: Form = "corrected"
+    free_dim_stds: tuple[float, ...] = FREE_DIM_STDS
 
     def __post_init__(self) -> None:
         weights = (self.lovasz, self.smoothness, self.seediness, self.classes, self.foreground)
@@ -52,6 +55,7 @@ class LossOptions:
             raise OptionError(f"weights of the losses are 0 or more and not all 0, found {weights}")
         if self.form not in ("corrected", "published"):
             raise OptionError(f"form {self.form!r} is not known; choose corrected or published")
+        object.__setattr__(self, "free_dim_stds", checked_stds(self.free_dim_stds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +94,11 @@ def shrunk(labels: Tensor) -> Tensor:
 
 
 def embedding_losses(
-    maps: Maps, instances: Sequence[Tensor], ignored: Tensor, form: Form = "corrected"
+    maps: Maps,
+    instances: Sequence[Tensor],
+    ignored: Tensor,
+    form: Form = "corrected",
+    free_dim_stds: Sequence[float] = FREE_DIM_STDS,
 ) -> EmbeddingLosses:
     """The embedding's three losses.
 
@@ -99,10 +107,15 @@ def embedding_losses(
         instances: for each clip the masks of its instances, (J, T, h, w) bool; some may be empty.
         ignored: (B, T, h, w) bool, where the background's seediness may be anything.
         form: see `LossOptions`.
+        free_dim_stds: see there.
 
     Returns:
         All 0 with gradients of 0 where no clip has an instance with pixels.
+
+    Raises:
+        OptionError: not as many standard deviations as free dimensions.
     """
+    free = free_bandwidths(free_dim_stds, maps.embeddings.shape[1] - maps.raw_bandwidths.shape[1]).to(maps.embeddings)
     nothing = (maps.embeddings.sum() + maps.raw_bandwidths.sum() + maps.seediness.sum()) * 0
     lovasz, smoothness, seediness = [nothing], [nothing], [nothing]
     ious = []
@@ -115,7 +128,7 @@ def embedding_losses(
         within = []
         for place, mask in enumerate(kept.flatten(1)):
             share = mask / mask.sum()  # (V,), its sum is 1
-            gaussian = _gaussian(embedding, raw, share)
+            gaussian = _gaussian(embedding, raw, share, free)
             target = masks[place].flatten() if form == "published" else mask
             if target.is_meta or target.any():
                 lovasz.append(lovasz_hinge((2 * gaussian - 1)[None], target[None]))
@@ -135,20 +148,20 @@ def embedding_losses(
     )
 
 
-def _gaussian(embedding: Tensor, raw: Tensor, share: Tensor) -> Tensor:
+def _gaussian(embedding: Tensor, raw: Tensor, share: Tensor, free: Tensor) -> Tensor:
     """Probability of every place to belong to an instance (section 3.1).
 
     Args:
         embedding: (E, V).
         raw: (L, V), of the first L dimensions.
         share: (V,), each place's share in the instance.
+        free: (E - L,), inverse variances of the others.
 
     Returns:
         (V,) in [0, 1].
     """
     centre = embedding @ share
     learnt = (BANDWIDTH * raw.exp()) @ share
-    free = learnt.new_full((len(embedding) - len(raw),), 1 / FREE_STD**2)
     bandwidth = torch.cat([learnt, free])  # (E,)
     distance = bandwidth @ (embedding - centre[:, None]).square()
     return (-0.5 * distance).exp()

@@ -40,6 +40,6 @@ class Maps:
     def bandwidths(self) -> Tensor:
         """(B, E - F, T, h, w) above 0, inverse variances of the dimensions that are not free.
 
-        Those of the free dimensions, which come after them, are constants: `StemSeg.free_bandwidths`.
+        Those of the free dimensions, which come after them, are constants: `embedding.free_bandwidths`.
         """
         return BANDWIDTH * self.raw_bandwidths.exp()

@@ -19,7 +19,7 @@ from torch.nn import functional
 from rotoscope.backbones.fpn import FeaturePyramid
 from rotoscope.backbones.mobilenet2 import MobileNet2
 from rotoscope.models.stem_seg.decoders import DecoderOptions, EmbeddingHead
-from rotoscope.models.stem_seg.embedding import FREE_STD, mode_of
+from rotoscope.models.stem_seg.embedding import mode_of
 from rotoscope.models.stem_seg.maps import Maps
 from rotoscope.models.stem_seg.network import MULTIPLE, StemSeg
 
@@ -77,7 +77,6 @@ class MobileStemSeg(StemSeg):
         self.length, self.mode = length, mode
         self.dimensions, self.free = chosen.dimensions, chosen.free
         self.categories, self.classes = categories, max(1, len(categories)) + 1
-        self.register_buffer("free_bandwidths", torch.full((chosen.free,), 1 / FREE_STD**2), persistent=False)
         options = DecoderOptions(in_channels=channels, groups=8, separable=(8, 4))
         self.encoder = MobileEncoder(channels)
         self.embedding = EmbeddingHead(widths, mode, options, seediness=True)

@@ -7,8 +7,8 @@ so which convolutions are replaced is an option, all seven 3x3x3 ones of each de
 
 Intended differences to the authors' code: frames come as RGB and are normalised and padded here (the stem's weights are
 turned around when a file is read); a clip may have any length that the decoders know, whatever length the network was
-trained with; frames may be smaller than 96 pixels; the scale of the time axis and the bandwidths of free dimensions are
-constants, not weights.
+trained with; frames may be smaller than 96 pixels; the scale of the time axis is a constant
+and the bandwidths of free dimensions are options, not weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,7 +24,7 @@ from rotoscope.backbones.pixels import PixelNorm
 from rotoscope.backbones.resnet import ResNet
 from rotoscope.masks.category_names import KITTI_MOTS, OVIS, YOUTUBE_VIS_2019
 from rotoscope.models.stem_seg.decoders import SITES, DecoderOptions, EmbeddingHead, MapHead
-from rotoscope.models.stem_seg.embedding import FREE_STD, mode_of
+from rotoscope.models.stem_seg.embedding import mode_of
 from rotoscope.models.stem_seg.maps import Maps
 from rotoscope.ops.deform_layers import D2CONV3D, DeformableConv3d, Deformation
 
@@ -108,12 +107,9 @@ class StemSeg(nn.Module):
         mode: of the embedding, see `embedding.MODES`.
         dimensions: E of the embedding.
         free: F, how many of these are free.
-        free_bandwidths: (F,) buffer, inverse variances of the free dimensions.
         classes: C, categories with the background; 0 without a semantic head. Where it is 2, all objects are alike.
         categories: their names, by number from 1; () where all objects are alike.
     """
-
-    free_bandwidths: Tensor
 
     def __init__(self, encoder: nn.Module, options: NetworkOptions) -> None:
         super().__init__()
@@ -122,7 +118,6 @@ class StemSeg(nn.Module):
         self.dimensions, self.free = mode.dimensions, mode.free
         self.categories = options.categories
         self.classes = max(1, len(options.categories)) + 1 if options.semantic else 0
-        self.register_buffer("free_bandwidths", torch.full((mode.free,), 1 / FREE_STD**2), persistent=False)
         self.encoder = encoder
         own = options.decoder
         self.embedding = EmbeddingHead(options.widths, options.mode, own, not options.seediness, options.bounded)

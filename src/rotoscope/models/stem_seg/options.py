@@ -11,6 +11,7 @@ from rotoscope.errors import OptionError
 from rotoscope.models.option_checks import check_choices, check_shares, check_whole
 from rotoscope.models.stem_seg.clustering import Leftovers, Response, Rules
 from rotoscope.models.stem_seg.decoders import LENGTHS
+from rotoscope.models.stem_seg.embedding import FREE_DIM_STDS, checked_stds
 from rotoscope.ops.resize import SizeRule
 
 Votes = Literal["mean", "places"]
@@ -36,6 +37,8 @@ class EmbeddingOptions:
         primary: response above which a place joins an instance.
         secondary: the same for places left over.
         most_in_clip: instances of a clip.
+        free_dim_stds: standard deviations of the embedding's free dimensions, one for all or one for each, as the
+            network was trained with them.
         response: "published" or "gaussian", see `clustering.Rules`.
         leftovers: "farthest", "nearest" or "none", see there.
         least_overlap: IoU that labels of two clips need to be one instance; 0, as published, takes any.
@@ -63,6 +66,7 @@ class EmbeddingOptions:
     primary: float = 0.5
     secondary: float = 0.3
     most_in_clip: int = 20
+    free_dim_stds: tuple[float, ...] = FREE_DIM_STDS
     response: Response = "published"
     leftovers: Leftovers = "farthest"
     least_overlap: float = 0.0
@@ -81,6 +85,7 @@ class EmbeddingOptions:
             raise OptionError(f"overlap {self.overlap} must lie in 0..{self.clip - 1} for clips of {self.clip} frames")
         bounded = ("foreground", "foreground_seediness", "least_seediness", "primary", "secondary")
         check_shares(self, (*bounded, "least_overlap", "least_score"))
+        object.__setattr__(self, "free_dim_stds", checked_stds(self.free_dim_stds))
         choices = {"response": Response, "leftovers": Leftovers, "votes": Votes, "tracks": Tracks}
         check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         SizeRule.parse(self.size)

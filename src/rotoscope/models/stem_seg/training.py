@@ -119,7 +119,7 @@ def losses(maps: Maps, wanted: Targets, options: LossOptions) -> tuple[dict[str,
         wanted: see `Targets`.
         options: weights and form.
     """
-    own = embedding_losses(maps, wanted.instances, wanted.ignored, options.form)
+    own = embedding_losses(maps, wanted.instances, wanted.ignored, options.form, options.free_dim_stds)
     found = {
         "lovasz": options.lovasz * own.lovasz,
         "smoothness": options.smoothness * own.smoothness,

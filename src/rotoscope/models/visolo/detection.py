@@ -17,9 +17,7 @@ from rotoscope.models.visolo.options import Decay, OnlineOptions
 from rotoscope.ops.products import times_transposed
 
 MASK_LEVEL = 0.5
-_SIGMA = 2.0
 _PIXELS = 1 << 15  # that masks are compared on at once
-_FIRST = 500  # candidates that Matrix NMS looks at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,16 +89,17 @@ def detect(
         At most `options.most`.
     """
     masks, mask_scores, areas = _masks(logits, size)
-    if options.published and int((areas == 0).sum()) > 1:
+    empty = int((areas == 0).sum()) if options.published else 0  # they are the first of the released code's order
+    if empty > 1:
         return nothing(vectors, size)
     order = torch.argsort(scores * mask_scores, descending=True, stable=True)
-    order = order[areas[order] > 0][:_FIRST]
+    order = order[areas[order] > 0][: options.nms_pre - empty]
     chosen, areas = cells[order], areas[order]
     found = Detections(
         masks[order], vectors[chosen].argmax(dim=1), (scores * mask_scores)[order], vectors[chosen], chosen
     )
     shared = shared_pixels(found.masks)
-    lowered = found.scores * matrix_decay(shared, areas, found.labels, options.decay)
+    lowered = found.scores * matrix_decay(shared, areas, found.labels, options.decay, options.nms_sigma)
     order = torch.argsort(lowered, descending=True, stable=True)
     order = order[lowered[order] >= options.keep_score][: options.most]
     alive = uncovered(shared[order][:, order], areas[order], options.overlap)
@@ -115,7 +114,9 @@ def nothing(vectors: Tensor, size: tuple[int, int]) -> Detections:
     return Detections(masks, none, vectors.new_zeros(0), vectors[none], none)
 
 
-def matrix_decay(shared: Tensor, areas: Tensor, labels: Tensor, decay: Decay) -> Tensor:
+def matrix_decay(
+    shared: Tensor, areas: Tensor, labels: Tensor, decay: Decay, sigma: float = OnlineOptions.nms_sigma
+) -> Tensor:
     """Matrix NMS: by how much each mask's score is multiplied for the better masks of its category.
 
     Wang et al., "SOLOv2" (NeurIPS 2020), as VISOLO has it: the factor is never above 1.
@@ -125,6 +126,7 @@ def matrix_decay(shared: Tensor, areas: Tensor, labels: Tensor, decay: Decay) ->
         areas: (N,) pixels, above 0.
         labels: (N,).
         decay: how.
+        sigma: of the gaussian.
 
     Returns:
         (N,) factors in [0, 1].
@@ -136,7 +138,7 @@ def matrix_decay(shared: Tensor, areas: Tensor, labels: Tensor, decay: Decay) ->
     iou = torch.where(better, iou, 0.0)
     own = iou.amax(dim=0)[:, None]  # how much the better mask is itself covered by one still better
     if decay == "gaussian":
-        ratio = torch.exp(-_SIGMA * (iou**2 - own**2))
+        ratio = torch.exp(-sigma * (iou**2 - own**2))
     else:
         ratio = ((1 - iou) / (1 - own)).nan_to_num(nan=0.0)  # 0 / 0: the third of three that are the same
     return torch.where(better, ratio, 1.0).amin(dim=0).clamp(max=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.errors import OptionError
-from rotoscope.models.option_checks import check_choices, check_shares, check_whole
+from rotoscope.models.option_checks import check_choices, check_positive, check_shares, check_whole
 from rotoscope.ops.resize import SizeRule
 
 Decay = Literal["gaussian", "linear"]
@@ -35,6 +35,8 @@ class OnlineOptions:
         reweight: which frames of the past say how much a cell's score counts.
         least_score: of a cell, to become a candidate.
         keep_score: of a candidate after suppression, to be given.
+        nms_pre: best candidates that Matrix NMS looks at.
+        nms_sigma: of its gaussian: an IoU of x counts as exp(-nms_sigma * x**2).
         decay: how Matrix NMS lowers scores.
         overlap: share of a mask that a better one may cover before it is dropped (IoU*); 1 drops none.
         most: instances of a frame.
@@ -54,6 +56,8 @@ class OnlineOptions:
     reweight: Reweight = "previous and kept"
     least_score: float = 0.1
     keep_score: float = 0.05
+    nms_pre: int = 500
+    nms_sigma: float = 2.0
     decay: Decay = "gaussian"
     overlap: float = 0.5
     most: int = 100
@@ -61,7 +65,9 @@ class OnlineOptions:
     published: bool = False
 
     def __post_init__(self) -> None:
-        check_whole(self, {"memory_every": 0, "memory_recent": 1, "memory_limit": 2, "lost_limit": 0, "most": 1})
+        check_whole(self, {"memory_every": 0, "memory_recent": 1, "memory_limit": 2, "lost_limit": 0})
+        check_whole(self, {"nms_pre": 1, "most": 1})
+        check_positive(self, ("nms_sigma",))
         check_shares(self, ("least_score", "keep_score", "overlap", "least_similarity"))
         choices = {"decay": Decay, "aggregate": Aggregate, "reweight": Reweight, "categories": Names}
         check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
