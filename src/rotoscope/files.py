@@ -81,6 +81,17 @@ def refuse_overwriting(path: Path, source: str | os.PathLike[str] | None) -> Non
         raise OutputError(f"{path} would be written over the source {os.fspath(source)}; choose another place")
 
 
+def refuse_frames(folder: Path, source: str | os.PathLike[str] | None) -> None:
+    """Refuse a folder of PNG frames that is the source, or in which the source lies and might be replaced.
+
+    Raises:
+        OutputError: it is.
+    """
+    refuse_overwriting(folder / "frame.png", source)
+    if source is not None and os.path.splitext(source)[1].lower() == ".png":  # noqa: PTH122 (may be words)
+        refuse_overwriting(folder / os.path.basename(os.path.realpath(source)), source)  # noqa: PTH119
+
+
 def refuse_inside(path: Path, source: Path, what: str) -> None:
     """Refuse a result that would be written over an input, or into a folder of inputs.
 

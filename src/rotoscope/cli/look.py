@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rotoscope.inference.model import Model
     from rotoscope.models.contract import Findings
 
+_ALL = "all"  # what the findings on all videos together are called
+
 
 def look(
     sources: tyro.conf.Positional[tuple[Path, ...]],
@@ -58,7 +60,7 @@ def look(
 
     if not sources:
         raise OptionError("no source given; name a video file, a folder of pictures or a folder of videos")
-    jobs = plan(sources, Outputs(output), None if masks is None else GivenMasks(masks))
+    jobs = plan(sources, Outputs(output), None if masks is None else GivenMasks(masks), reserved=(_ALL,))
     models: dict[str, tuple[Model, Any]] = {}
     for name in model:
         loaded = _ready(with_given_detector(loading.load(name, device=device), detector), what, set)
@@ -78,7 +80,7 @@ def look(
         if analysis.joined is not None and len(jobs) > 1
     }
     if joined:
-        tell(_words(f"all {len(jobs)} videos", keep(beside(joined), output, f"all.{what}")))
+        tell(_words(f"all {len(jobs)} videos", keep(beside(joined), output, f"{_ALL}.{what}")))
 
 
 def _ready(model: Model, what: str, changes: tuple[str, ...]) -> tuple[Model, Any]:

@@ -51,6 +51,7 @@ def train(
     Raises:
         RotoscopeError: a recipe, data or folder that cannot be used.
     """
+    from rotoscope.names import safe_name
     from rotoscope.training.group import joined
     from rotoscope.training.recipe_file import read_recipe
 
@@ -63,7 +64,7 @@ def train(
         _show(recipe, read, count(read, device=device))
         return
     with joined(device) as group:
-        _train(read, out or Path("runs", recipe.stem), group, resume, stand_in)
+        _train(read, out or Path("runs", safe_name(recipe.stem, "recipe")), group, resume, stand_in)
 
 
 def _train(recipe: Recipe, folder: Path, group: Group, resume: bool, stand_in: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rotoscope.errors import DataError
+from rotoscope.names import fault_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ def check_name(name: str, where: str) -> str:
     """Make sure that a sequence's name names a folder, and none elsewhere.
 
     Raises:
-        DataError: it is empty, `.`, `..`, or holds a slash.
+        DataError: it is empty, holds a slash, or begins with a dot.
     """
-    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+    if fault_of(name) is not None:
         raise DataError(f"{where} names the sequence {name!r}; expected the name of a folder, without a path")
     return name
 

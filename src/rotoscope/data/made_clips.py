@@ -20,6 +20,7 @@ from rotoscope.data.stills.cutouts import TRIES, Cutout, cut, whole_objects
 from rotoscope.data.stills.layers import Layer, render
 from rotoscope.data.stills.scenes import Scene, SceneOptions
 from rotoscope.errors import DataError, OptionError
+from rotoscope.names import UniqueNames
 
 _PICTURE_SIDE = 16.0  # pixels of the smallest object of a picture that becomes a clip
 _CUTOUT_PIXELS = 900
@@ -140,7 +141,7 @@ def made_clips(pictures: InstancePictures, count: int, wanted: MadeClips) -> Ite
 
 
 def still_clips(pictures: InstancePictures, count: int, wanted: MadeClips) -> Iterator[AnnotatedClip]:
-    """Give pictures as they are, in an order of chance, as clips of one frame that bear their names.
+    """Give pictures as they are, in an order of chance, as clips of one frame that bear their names, made safe.
 
     Raises:
         DataError: there is no picture with these numbers of objects.
@@ -149,13 +150,14 @@ def still_clips(pictures: InstancePictures, count: int, wanted: MadeClips) -> It
     fitting = [number for number in pictures.usable if low <= len(pictures.categories(number)) <= high]
     if not fitting:
         raise DataError(f"no picture has {low} to {high} objects; allow other numbers of --objects")
+    names = UniqueNames()
     order = np.random.default_rng(wanted.seed).permutation(len(fitting))
     for place in order[:count]:
         number = fitting[place]
         picture, labels = pictures.read(number)
         path = pictures.path(number)
         file = path.read_bytes() if path.suffix.lower() in (".jpg", ".jpeg") else jpeg(picture)
-        yield _numbered(path.stem, [file], labels[None], pictures.categories(number))
+        yield _numbered(names.of(path.stem), [file], labels[None], pictures.categories(number))
 
 
 class _Maker:

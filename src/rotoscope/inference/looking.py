@@ -18,6 +18,7 @@ from rotoscope.files import write_whole
 from rotoscope.inference.pipeline import Progress, Report
 from rotoscope.masks.label_map import LabelMap, is_binary_0_255, read_label_png
 from rotoscope.models.contract import Analysis, Findings, Subject
+from rotoscope.names import safe_name
 from rotoscope.render.figures import draw_figure
 from rotoscope.types import Frame, Prompt
 from rotoscope.video import Video, open_video
@@ -211,7 +212,7 @@ def _joined_panels(panels: Mapping[str, Panels]) -> Panels:
 
 
 def keep(findings: Findings, folder: Path, name: str) -> list[Path]:
-    """Write NAME.json, and NAME.STEM.png for every figure.
+    """Write NAME.json, and NAME.STEM.png for every figure; the names are made safe.
 
     Returns:
         What was written; the JSON first.
@@ -220,9 +221,9 @@ def keep(findings: Findings, folder: Path, name: str) -> list[Path]:
         OutputError: it cannot be written.
         OptionError: a plot is to be drawn and matplotlib is not installed; the JSON is written all the same.
     """
-    places = [folder / f"{name}.json"]
+    places = [folder / f"{safe_name(name)}.json"]
     write_whole(places[0], (json.dumps(findings.numbers, indent=1, allow_nan=False) + "\n").encode())
     for stem, figure in findings.figures.items():
-        places.append(folder / f"{name}.{stem}.png")
+        places.append(folder / f"{safe_name(f'{name}.{stem}')}.png")
         draw_figure(figure, places[-1])
     return places

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rotoscope.errors import OptionError
-from rotoscope.files import refuse_overwriting
+from rotoscope.files import refuse_frames
 from rotoscope.inference.both_ways import answered_both_ways
 from rotoscope.inference.checkpoint import Card
 from rotoscope.inference.pipeline import Prompts, Report, answered, reported
@@ -166,7 +166,7 @@ class Model:
         outputs = [*sinks, *([SoftSink(Path(soft_folder))] if soft_folder is not None else [])]
         with open_video(source) as video, closing(model.stream(video, prompts, progress, both_ways)) as pairs:
             if soft_folder is not None:
-                refuse_overwriting(Path(soft_folder, "map.png"), video.source)
+                refuse_frames(Path(soft_folder), video.source)
             results = written(pairs, outputs)
             return Segmentation.collect(_true_info(video), results, video.source, model.categories)
 

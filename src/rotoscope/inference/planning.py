@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from rotoscope.inference.instances import Numbers
 from rotoscope.inference.prompting import GivenMasks, masks_of
 from rotoscope.inference.segmentation import Format
 from rotoscope.inference.sinks import is_cutout_folder
+from rotoscope.names import alike, name_of
 from rotoscope.video import VideoWriter, find_videos
 
 _MARKER = ".done.json"
@@ -68,8 +69,12 @@ class Job:
     masks: GivenMasks | None = None
 
 
-def plan(sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = None) -> list[Job]:
-    """One job a video; folders of videos are opened, equal names numbered, in the order given.
+def plan(
+    sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = None, reserved: Collection[str] = ()
+) -> list[Job]:
+    """One job a video; folders of videos are opened, in the order given.
+
+    Names are made safe; those that some file system takes for one, by case too, are numbered.
 
     A source that is missing or holds nothing becomes a job too, so that the others are done before it fails.
 
@@ -77,6 +82,7 @@ def plan(sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = N
         sources: videos, or folders of them.
         outputs: what is to be written.
         masks: the objects to follow; of several videos, a place that holds masks for each by its name.
+        reserved: names that no video may have.
 
     Raises:
         OptionError: one file named for several videos, or a name that cannot be what its option says.
@@ -87,16 +93,21 @@ def plan(sources: Sequence[Path], outputs: Outputs, masks: GivenMasks | None = N
     videos = [path for source in sources for path in _videos(source, outputs.folder)]
     given: dict[tuple[Path, str], Path] = {}
     for path in videos:
-        given.setdefault((_real(path), _stem(path)), path)  # what is given twice is done once
+        given.setdefault((_real(path), name_of(path)), path)  # what is given twice is done once
     if len(given) > 1:
         for option in outputs.single():
             raise OptionError(f"--{option} names one file, but there are {len(given)} videos; leave it out")
     jobs: list[Job] = []
-    taken = set() if outputs.results is None else {outputs.results}
+    taken = {alike(place) for place in _written(None, outputs)}
     for (_, stem), path in given.items():
         names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        jobs.append(next(job for job in (Job(path, name) for name in names) if not taken & _written(job, outputs)))
-        taken |= _written(jobs[-1], outputs)
+        free = (name for name in names if name not in reserved)
+        places = (
+            (job, {alike(place) for place in _written(job, outputs)}) for job in (Job(path, name) for name in free)
+        )
+        job, written = next((job, written) for job, written in places if not taken & written)
+        jobs.append(job)
+        taken |= written
     if masks is not None:
         jobs = [
             replace(job, masks=replace(masks, path=masks_of(masks.path, job.source, len(jobs) == 1))) for job in jobs
@@ -155,18 +166,15 @@ def _has_marker(folder: Path) -> bool:
     return any(path.name.endswith(_MARKER) for path in folder.iterdir())
 
 
-def _stem(path: Path) -> str:
-    if not path.is_dir():
-        return path.stem
-    return (path.name if path.name != ".." else "") or _real(path).name or "video"
-
-
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # unlike `resolve` it takes links that lead in a circle
 
 
-def _written(job: Job, outputs: Outputs) -> set[Path]:
-    return {*places_of(job, outputs).values(), marker_of(job, outputs)}
+def _written(job: Job | None, outputs: Outputs) -> dict[Path, str]:
+    """Everything that is written of a video, or without one of the whole run, with its kind."""
+    if job is None:
+        return {} if outputs.results is None else {outputs.results: "results"}
+    return {place: kind for kind, place in places_of(job, outputs).items()} | {marker_of(job, outputs): "marker"}
 
 
 def _check_outputs(outputs: Outputs) -> None:
@@ -193,21 +201,44 @@ def _refuse_overwriting(jobs: Sequence[Job], outputs: Outputs) -> None:
     """No result may replace a source or join its pictures, nor lie on or among the pictures of another result."""
     sources = {_real(job.source): job.source for job in jobs}
     sources |= {_real(job.masks.path): job.masks.path for job in jobs if job.masks is not None}
+    if outputs.numbers is not None:
+        sources[_real(outputs.numbers.path)] = outputs.numbers.path
+    _refuse_replacing(sources, jobs, outputs)
     beside = {path.parent: source for path, source in sources.items() if path.suffix.lower() == ".png"}
     for job in jobs:
         places = {kind: _real(place) for kind, place in places_of(job, outputs).items()}
         for kind, place in places.items():
-            elsewhere = f"choose another --{kind if kind in outputs.single() else 'output'}"
-            file = _is_file(kind, place, outputs)
-            source = sources.get(place) or (sources.get(place.parent) if file else beside.get(place))
+            file = _is_file(kind, place)
+            source = sources.get(place.parent) if file else beside.get(place)
             if source is not None:
-                raise OutputError(f"{kind} of {job.name} would be written over the source {source}; {elsewhere}")
+                raise _over(f"{kind} of {job.name}", f"the source {source}", kind, outputs)
             others = {other for name, other in places.items() if name != kind}
             if place in others or (file and place.parent in others):
-                raise OutputError(f"{kind} of {job.name} would be written over other results; {elsewhere}")
+                raise _over(f"{kind} of {job.name}", "other results", kind, outputs)
 
 
-def _is_file(kind: str, place: Path, outputs: Outputs) -> bool:
+def _refuse_replacing(sources: Mapping[Path, Path], jobs: Sequence[Job], outputs: Outputs) -> None:
+    """No result, not even a marker, may have the place of a source, under whatever name."""
+    files = {_file(path): source for path, source in sources.items() if path.exists()}
+    for job in (None, *jobs):
+        for place, kind in _written(job, outputs).items():
+            source = sources.get(_real(place)) or (files.get(_file(place)) if place.exists() else None)
+            if source is not None:
+                raise _over(kind if job is None else f"{kind} of {job.name}", f"the source {source}", kind, outputs)
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """Which file or folder it is, under all of its names."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _over(what: str, replaced: str, kind: str, outputs: Outputs) -> OutputError:
+    elsewhere = kind if kind in outputs.single() else "output"
+    return OutputError(f"{what} would be written over {replaced}; choose another --{elsewhere}")
+
+
+def _is_file(kind: str, place: Path) -> bool:
     if kind == "cutout":
         return not is_cutout_folder(place)
     return kind not in ("masks", "soft")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.label_map import is_binary_0_255, to_masks
 from rotoscope.masks.png import ANNOTATION_FORMATS, StoredMap, read_png
+from rotoscope.names import fault_of, name_of
 from rotoscope.types import Prompt
 from rotoscope.video import Video
 from rotoscope.video.pictures import list_pictures
@@ -57,10 +58,12 @@ def masks_of(path: Path, source: Path, single: bool) -> Path:
     """
     if not path.exists():
         raise MaskError(f"there are no masks at {path}; check the path")
-    name = (source.resolve().name if source.is_dir() else source.stem) or "video"
-    for inner in (path / name, path / f"{name}.png"):
-        if path.is_dir() and inner.exists():
-            return inner
+    name = name_of(source)
+    own = source.resolve().name if source.is_dir() else source.stem  # a name is not made safe where masks are made
+    for known in (name, *([own] if fault_of(own) is None else [])):
+        for inner in (path / known, path / f"{known}.png"):
+            if path.is_dir() and inner.exists():
+                return inner
     if not single:
         raise MaskError(
             f"{path} holds no masks for {source}; expected a folder {path / name} or a file {name}.png there"

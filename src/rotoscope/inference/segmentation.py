@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import MaskError, OptionError
-from rotoscope.files import refuse_overwriting
+from rotoscope.files import refuse_frames, refuse_overwriting
 from rotoscope.masks import davis, mots, youtube_vis
 from rotoscope.masks.label_map import from_objects
+from rotoscope.names import safe_name
 from rotoscope.types import FrameResult, ObjectMask, Track, Verdict, VideoInfo
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Segmentation:
             OutputError: the place cannot be written to, or is the source.
         """
         if format == "davis":
-            refuse_overwriting(Path(place, "mask.png"), self.source)
+            refuse_frames(Path(place), self.source)
             writer = davis.DavisWriter(Path(place))
             return [writer.write(result) for result in self.results()]
         if format not in ("ytvis", "mots"):
@@ -145,10 +146,11 @@ class Segmentation:
         """Draw when each track is seen, and how large, as a PNG file.
 
         Raises:
-            OutputError: the file cannot be written or its name does not end in .png.
+            OutputError: the file cannot be written, is the source, or its name does not end in .png.
         """
         from rotoscope.render.timeline import Timeline
 
+        refuse_overwriting(Path(path), self.source)
         title = " ".join(self.video.name.split())
         end = self.stamps[-1].timestamp if self.stamps else 0.0
         Timeline(self.tracks, [stamp.index for stamp in self.stamps], end, title).save(path)
@@ -156,8 +158,10 @@ class Segmentation:
 
     def cutout(self, source: Any, path: str | Path) -> Path:
         """Cut the objects out, with alpha: a folder of PNG, or a .webm or .mov video; otherwise as `overlay`."""
-        from rotoscope.inference.sinks import CutoutSink
+        from rotoscope.inference.sinks import CutoutSink, is_cutout_folder
 
+        if is_cutout_folder(Path(path)):
+            refuse_frames(Path(path), self.source)
         return self._replay(source, CutoutSink(Path(path), self.video), Path(path))
 
     def _replay(self, source: Any, sink: Sink, path: Path) -> Path:
@@ -216,7 +220,7 @@ class TrackCollector:
 def track_file(place: Path, name: str, format: Format) -> Path:
     """The file that holds all tracks of a video: `place` itself if it has the suffix, else a file in that folder."""
     suffix = ".json" if format == "ytvis" else ".txt"
-    return place if place.suffix == suffix else place / f"{name}{suffix}"
+    return place if place.suffix == suffix else place / f"{safe_name(name)}{suffix}"
 
 
 def write_tracks(

@@ -6,10 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rotoscope.errors import MaskError
+from rotoscope.errors import MaskError, OutputError
 from rotoscope.masks.label_map import from_objects, is_binary_0_255, read_label_png, to_masks, write_label_png
 from rotoscope.masks.run_length import encode
 from rotoscope.masks.soft import write_soft_png
+from rotoscope.names import fault_of
 from rotoscope.types import FrameResult, Track
 
 
@@ -27,9 +28,9 @@ class DavisWriter:
 
         Raises:
             MaskError: ids outside 1..65535 or masks of another size than the frame.
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written, or the frame's name is no plain stem.
         """
-        path = self.folder / f"{frame_name(result)}.png"
+        path = self.folder / f"{frame_stem(result.index, result.name)}.png"
         write_label_png(path, from_objects(result.objects, result.size))
         return path
 
@@ -53,20 +54,29 @@ class SoftWriter(DavisWriter):
 
         Raises:
             MaskError: the frame has no soft map, or one of another size than the frame.
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written, or the frame's name is no plain stem.
         """
         if result.soft is None:
             raise MaskError(f"frame {result.index} has no soft map; ask the model for soft masks")
         if result.soft.shape != result.size:
             raise MaskError(f"the soft map of frame {result.index} is {result.soft.shape}, the frame {result.size}")
-        path = self.folder / f"{frame_name(result)}.png"
+        path = self.folder / f"{frame_stem(result.index, result.name)}.png"
         write_soft_png(path, result.soft)
         return path
 
 
-def frame_name(result: FrameResult) -> str:
-    """Name a frame's files: the stem of its picture where it has one, else its index in five digits."""
-    return result.name if result.name is not None else f"{result.index:05d}"
+def frame_stem(index: int, name: str | None) -> str:
+    """Name a frame's files: the stem of its picture where it has one, else its index in five digits.
+
+    Raises:
+        OutputError: the name would lead to another folder, or hide the file.
+    """
+    if name is None:
+        return f"{index:05d}"
+    fault = fault_of(name)
+    if fault is not None:
+        raise OutputError(f"frame {index} is named {name!r}: {fault}; give the stem of a file, without folders")
+    return name
 
 
 def png_files(folder: Path) -> list[Path]:

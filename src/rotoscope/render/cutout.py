@@ -10,6 +10,7 @@ from PIL import Image
 
 from rotoscope.errors import MaskError, OutputError
 from rotoscope.files import writing
+from rotoscope.masks.davis import frame_stem
 from rotoscope.render.overlay import check_image
 
 _COMPRESSION = 3  # half the time of zlib's default for files a few percent larger
@@ -72,9 +73,7 @@ class CutoutFolder:
             OptionError: see `cutout`.
             OutputError: the file cannot be written, or the name is not a plain file stem.
         """
-        stem = f"{index:05d}" if name is None else name
-        if not stem or stem in (".", "..") or any(letter in stem for letter in "/\\\0"):
-            raise OutputError(f"cannot name a cutout {stem!r}; expected a file stem without folders")
+        stem = frame_stem(index, name)
         picture = cutout(image, mask)
         if picture.size == 0:
             raise OutputError(f"frame {index} is {image.shape[0]}x{image.shape[1]}; a picture needs at least one pixel")

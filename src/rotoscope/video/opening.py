@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import OptionError, VideoError
+from rotoscope.names import name_of
 from rotoscope.video.arrays import ArrayVideo
 from rotoscope.video.container import ContainerVideo
 from rotoscope.video.pictures import PICTURE_SUFFIXES, PictureVideo, list_folder, list_pictures
@@ -39,7 +40,7 @@ def open_video(source: Source, *, name: str | None = None, frame_rate: float = 2
             in natural order, such as one sequence of DAVIS (`JPEGImages/480p/<sequence>`) or YouTube-VIS
             (`JPEGImages/<video>`); one picture, a video of one frame; a sequence of (H, W, 3) RGB, (H, W) grey or
             (H, W, 4) RGBA uint8 arrays, or one (T, H, W, 3 or 4) array; a `Video`, which is returned as it is.
-        name: short name for results; the file's or folder's name without suffix when None.
+        name: short name for results; when None that of the file without suffix, or of the folder, made safe.
         frame_rate: frames per second assumed for pictures and arrays, which carry no time.
 
     Returns:
@@ -113,8 +114,8 @@ def _open_path(text: str, name: str | None, frame_rate: float) -> Video:
     except OSError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror or error}") from error
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        return PictureVideo(path, [path], name or path.stem, frame_rate)
-    return ContainerVideo(path, name or path.stem)
+        return PictureVideo(path, [path], name or name_of(path), frame_rate)
+    return ContainerVideo(path, name or name_of(path))
 
 
 def _check_file(path: Path) -> None:
@@ -130,7 +131,7 @@ def _open_folder(path: Path, name: str | None, frame_rate: float) -> Video:
     pictures = list_pictures(path)
     if not pictures:
         raise VideoError(_why_no_pictures(path))
-    return PictureVideo(path, pictures, name or path.resolve().name or "frames", frame_rate)
+    return PictureVideo(path, pictures, name or name_of(path), frame_rate)
 
 
 def _why_no_pictures(path: Path) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rotoscope.errors import VideoError
+from rotoscope.names import fault_of
 from rotoscope.types import Frame, VideoInfo
 from rotoscope.video.source import Count, Video, check_bounds
 
@@ -61,10 +62,12 @@ class PictureVideo(Video):
             frame_rate: frames per second that timestamps are made from.
 
         Raises:
-            VideoError: the first picture cannot be read, or two share a stem and would be taken for one another.
+            VideoError: the first picture cannot be read, two share a stem and would be taken for one another, or one
+                has a name that no result can have.
         """
         super().__init__()
         self.source = str(source)
+        _refuse_names(pictures)
         self._pictures = pictures
         self._rate = frame_rate
         _refuse_twins(pictures)
@@ -166,6 +169,13 @@ def _deep_to_bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 def _page_count(path: Path) -> int:
     with Image.open(path) as image:
         return int(getattr(image, "n_frames", 1))
+
+
+def _refuse_names(pictures: list[Path]) -> None:
+    for path in pictures:
+        fault = fault_of(path.stem)
+        if fault is not None:
+            raise VideoError(f"results of {path} would be named {path.stem!r}: {fault}; rename the picture")
 
 
 def _refuse_twins(pictures: list[Path]) -> None:
