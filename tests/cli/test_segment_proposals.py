@@ -1,6 +1,7 @@
 """`rotoscope propose` and `rotoscope segment --proposals`: what is found is kept and used; and what cannot be meant."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -72,7 +73,35 @@ def test_proposals_are_kept_and_used(run, tmp_path, detector):
     assert detector.calls == 2 * COUNT - 1
     assert all(np.array_equal(one, other) for one, other in zip(cached, truth(tmp_path), strict=True))
     assert set(np.unique(cached[-1])) == {0, 1, 2}
-    assert "finished before" in run("propose", source, "--detector", "m.pth", "-o", tmp_path / "p", "--resume")[1]
+
+
+def test_proposals_count_as_finished_for_the_same_video_and_detector_only(run, tmp_path, detector):
+    source, weights, cache = clip(tmp_path / "a.mkv"), tmp_path / "m.pth", tmp_path / "p" / "a.npz"
+    weights.write_bytes(b"1")
+
+    def propose():
+        return run("propose", source, "--detector", weights, "-o", tmp_path / "p", "--resume")[1]
+
+    assert "5 frames" in propose()
+    assert "finished before" in propose()
+    cache.write_bytes(cache.read_bytes()[:-1])
+    assert "5 frames" in propose()
+    weights.write_bytes(b"22")
+    assert "5 frames" in propose()
+    os.utime(source, ns=(1, 1))
+    assert "5 frames" in propose()
+    assert "finished before" in propose()
+
+
+def test_other_proposals_make_other_results(run, tmp_path, detector):
+    source = clip(tmp_path / "a.mkv")
+    assert run("propose", source, "--detector", "m.pth", "-o", tmp_path / "p")[0] == 0
+    asked = ["segment", source, "--masks", given(tmp_path), "-o", tmp_path / "out", "--no-pictures", "--resume"]
+    asked += ["--proposals", tmp_path / "p"]
+    assert "5 frames" in run(*asked)[1]
+    assert "finished before" in run(*asked)[1]
+    os.utime(tmp_path / "p" / "a.npz", ns=(1, 1))
+    assert "5 frames" in run(*asked)[1]
 
 
 def test_both_ways_reads_the_right_frames(run, tmp_path, detector):

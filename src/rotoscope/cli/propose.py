@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,7 @@ def propose(
         detector: Weights of the detector, Mask R-CNN of COCO.
         output: Folder for the results.
         device: auto, cpu, cuda or cuda:N.
-        resume: Skip videos whose proposals are there already.
+        resume: Skip videos whose proposals by the same detector are there already.
 
     Raises:
         RotoscopeError: a source, file or place that cannot be used; the other sources are still done.
@@ -50,7 +51,7 @@ def propose(
     failures = 0
     for job in jobs:
         try:
-            tell(_one(job, opened, output, detector.name, resume))
+            tell(_one(job, opened, output, detector, resume))
         except (RotoscopeError, OSError) as error:
             if len(jobs) == 1 or os.environ.get("ROTOSCOPE_TRACEBACK"):
                 raise
@@ -60,14 +61,20 @@ def propose(
         raise RotoscopeError(f"{failures} of {len(jobs)} videos have no proposals; see above")
 
 
-def _one(job: Job, detector: Detector, folder: Path, about: str, resume: bool) -> str:
+def _one(job: Job, detector: Detector, folder: Path, weights: Path, resume: bool) -> str:
     from rotoscope.cli.progress import watched
+    from rotoscope.inference.markers import files_of, is_finished, remove_marker, state_of, write_marker
     from rotoscope.inference.proposing import propose
     from rotoscope.video import open_video
 
     path = folder / f"{job.name}.npz"
-    if resume and path.is_file():
+    marker, places = path.with_name(f"{path.name}.done.json"), {"proposals": path}
+    made_of = state_of(job.source, "source") | state_of(weights, "detector")  # before the video is opened
+    if resume and is_finished(marker, made_of, places):
         return f"{job.name}: finished before"
+    start = time.monotonic()
     with open_video(job.source, name=job.name) as video, watched(job.name) as report:
-        count = propose(video, detector, path, about, report)
+        remove_marker(marker)
+        count = propose(video, detector, path, weights.name, report)
+    write_marker(marker, made_of, count, files_of(places, ()), time.monotonic() - start)
     return f"{job.name}: {count} frames -> {path}"

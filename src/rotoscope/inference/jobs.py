@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Collection, Sequence
@@ -13,16 +12,25 @@ from pathlib import Path
 import torch
 
 from rotoscope.errors import RotoscopeError
-from rotoscope.files import explained, remove_left_over, write_whole
+from rotoscope.files import remove_left_over
 from rotoscope.inference.instances import InstanceSink, join_results
+from rotoscope.inference.markers import (
+    files_of,
+    is_finished,
+    read_marker,
+    remove_marker,
+    remove_stale,
+    state_of,
+    write_marker,
+)
 from rotoscope.inference.model import Model, written
 from rotoscope.inference.pipeline import Report
 from rotoscope.inference.planning import Job, Outputs, marker_of, places_of, plan, work_of
 from rotoscope.inference.prompting import read_prompts
 from rotoscope.inference.sinks import CutoutSink, MaskSink, OverlaySink, SheetSink, Sink, SoftSink, TrackSink
+from rotoscope.masks.proposal_cache import cache_of
 from rotoscope.types import VideoInfo
 from rotoscope.video import open_video
-from rotoscope.video.pictures import list_pictures
 
 __all__ = ["Done", "Job", "Outputs", "finished", "join", "plan", "run"]
 
@@ -51,22 +59,16 @@ def run(job: Job, model: Model, outputs: Outputs, report: Report | None = None) 
     """
     start = time.monotonic()
     marker, places = marker_of(job, outputs), places_of(job, outputs)
-    before = _read_marker(marker)
+    before, made_of = read_marker(marker), _made_of(job, model, outputs)  # before anything is opened
     try:
         names = _segment(job, model, outputs, report)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
         raise RotoscopeError(f"out of memory with {job.source}; use a smaller --size or a shorter --clip") from error
-    _remove_stale(places, before, names)
+    remove_stale(before, places, names)
     seconds = time.monotonic() - start
-    content = _identity(job, model, outputs) | {
-        "frames": len(names),
-        "first": names[0],
-        "last": names[-1],
-        "seconds": round(seconds, 3),
-    }
-    write_whole(marker, (json.dumps(content, indent=1) + "\n").encode())
+    write_marker(marker, made_of, len(names), files_of(places, names), seconds)
     if _keeps_work(model):
         _remove_work(work_of(job, outputs))
     return Done(len(names), seconds, tuple(places.values()))
@@ -82,7 +84,7 @@ def _segment(job: Job, model: Model, outputs: Outputs, report: Report | None) ->
     with open_video(job.source, name=job.name) as video:
         prompts = [] if job.masks is None else read_prompts(job.masks, video)
         sinks = _sinks(places, outputs, video.info, model)
-        _unmark(marker_of(job, outputs))
+        remove_marker(marker_of(job, outputs))
         remove_left_over(tuple(places.values()))
         stream = chosen.stream(video, prompts, report, job.masks is not None and job.masks.both_ways)
         with closing(stream) as pairs, closing(written(pairs, sinks)) as results:
@@ -103,16 +105,8 @@ def _remove_work(folder: Path) -> None:
 
 
 def finished(job: Job, model: Model, outputs: Outputs) -> bool:
-    """Whether this video was done with this model, these options and outputs, and the results are still there."""
-    content = _read_marker(marker_of(job, outputs))
-    try:
-        identity = json.loads(json.dumps(_identity(job, model, outputs)))
-    except (OSError, RotoscopeError):
-        return False  # `run` will say what is wrong with the source
-    ends = [f"{content.get(end)}.png" for end in ("first", "last")]
-    return all(content.get(key) == value for key, value in identity.items()) and all(
-        place.is_file() or all((place / end).is_file() for end in ends) for place in places_of(job, outputs).values()
-    )
+    """Whether this video was done with this model, these options and outputs, and every result is still there."""
+    return is_finished(marker_of(job, outputs), _made_of(job, model, outputs), places_of(job, outputs))
 
 
 def remove_results(outputs: Outputs) -> None:
@@ -122,7 +116,7 @@ def remove_results(outputs: Outputs) -> None:
         OutputError: it cannot be removed.
     """
     if outputs.results is not None:
-        _unmark(outputs.results)
+        remove_marker(outputs.results)
 
 
 def join(jobs: Sequence[Job], outputs: Outputs, done: Collection[Job]) -> Path | None:
@@ -172,33 +166,22 @@ def _sinks(places: dict[str, Path], outputs: Outputs, info: VideoInfo, model: Mo
     return sinks
 
 
-def _read_marker(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _unmark(marker: Path) -> None:
-    try:
-        marker.unlink(missing_ok=True)
-    except OSError as error:
-        raise explained(error, marker) from error
-
-
-def _identity(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
+def _made_of(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
+    """All that the results depend on; the files among it are told by names, sizes and times, and not opened."""
     given: dict[str, object] = {}
     if job.masks is not None:
         chosen = job.masks
         given = {"at": chosen.at, "both_ways": chosen.both_ways, "late": chosen.late}
-        given |= _state_of(chosen.path, "masks")
+        given |= state_of(chosen.path, "masks")
     if outputs.instances:
         given |= {"most_tracks": outputs.most_tracks, "categories": dict(model.categories)}
         if outputs.numbers is not None:
             given["categories"] = outputs.numbers.of(model.categories)
+    proposals = getattr(model.options, "proposals", "none")
+    if proposals not in ("none", "built-in"):
+        given |= state_of(cache_of(Path(proposals), job.name), "proposals")
     return {
-        **_state_of(job.source, "source"),
+        **state_of(job.source, "source"),
         **given,
         "model": model.name,
         "weights": model.card.sha256,
@@ -208,31 +191,6 @@ def _identity(job: Job, model: Model, outputs: Outputs) -> dict[str, object]:
     }
 
 
-def _state_of(path: Path, name: str) -> dict[str, object]:
-    """What changes when a file, or a picture in a folder, does."""
-    stats = [file.stat() for file in (list_pictures(path) if path.is_dir() else [path])]
-    return {
-        name: os.path.realpath(path),
-        f"{name}_changed": max((stat.st_mtime_ns for stat in stats), default=0),
-        f"{name}_bytes": sum(stat.st_size for stat in stats),
-    }
-
-
 def _out_of_memory(error: Exception) -> bool:
     # torch has its own kind for devices, but tells of the CPU in words only.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-def _remove_stale(places: dict[str, Path], before: dict[str, object], names: list[str]) -> None:
-    """Remove numbered frames of an earlier, longer run; nothing that such a run did not write."""
-    count = before.get("frames")
-    if not isinstance(count, int) or before.get("last") != f"{count - 1:05d}":
-        return
-    kept = set(names)
-    for kind in ("masks", "soft"):
-        folder = places.get(kind)
-        if folder is None:
-            continue
-        for index in range(len(names), count):
-            if f"{index:05d}" not in kept:
-                (folder / f"{index:05d}.png").unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import OptionError, WeightsError
-from rotoscope.inference.checkpoint import Card, check_file, naming, read_checkpoint, read_weights
+from rotoscope.inference.checkpoint import Card, check_file, digest, naming, read_checkpoint, read_weights
 from rotoscope.inference.model import Model
 from rotoscope.inference.prepare import Precision, choose_device, choose_precision, prepare
 from rotoscope.models import SYSTEM_NAMES, system
@@ -186,7 +186,8 @@ def _from_authors(path: Path, system_name: str | None) -> tuple[nn.Module, Card]
         module = from_published(names[0], state, strict=True)
     network = report_of(module).network
     options = dict(system(names[0]).published_options.get(network, {}))
-    return module, Card(path.stem, names[0], network, options=options, source=str(path))
+    sha256 = digest(module.state_dict())  # tells the results of files of one name apart
+    return module, Card(path.stem, names[0], network, options=options, source=str(path), sha256=sha256)
 
 
 def _belongs(name: str, state: Mapping[str, Tensor]) -> bool:

@@ -48,6 +48,11 @@ class Detections:
         return len(self.scores)
 
 
+def cache_of(place: Path, name: str) -> Path:
+    """The cache of the video called `name`: `place` itself if it is one, else a file in that folder."""
+    return place if place.suffix == ".npz" else place / f"{name}.npz"
+
+
 def look_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 -> (8, 8, 3) uint8, means of its parts."""
     return np.asarray(Image.fromarray(image).resize((_LOOK, _LOOK), Image.Resampling.BOX))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from rotoscope.errors import DataError, OptionError
-from rotoscope.masks.proposal_cache import Detections, ProposalCache
+from rotoscope.masks.proposal_cache import Detections, ProposalCache, cache_of
 from rotoscope.models.dmn_aoa.network import Proposals
 from rotoscope.ops.box_masks import best_masks, pasted
 from rotoscope.types import Frame, VideoInfo
@@ -120,11 +120,9 @@ def provider(choice: str, info: VideoInfo, detector: Detector | None) -> Provide
             )
         return DetectedProposals(detector)
     place = Path(choice)
-    if place.suffix == ".npz":
-        return CachedProposals(place)
-    if not place.is_dir():
+    if place.suffix != ".npz" and not place.is_dir():
         raise DataError(f"there is no folder of proposals {place}; make it with `rotoscope propose`")
-    return CachedProposals(place / f"{info.name}.npz")
+    return CachedProposals(cache_of(place, info.name))
 
 
 def in_frame(
