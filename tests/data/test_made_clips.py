@@ -204,8 +204,8 @@ def test_what_cannot_be_made_is_told(coco, tmp_path, capsys):
         (("--frames", "0"), "frames from 0 to 0"),
         (("--size", "64"), "--size '64' is not height x width"),
         (("--size", "8x64"), "clips of 64x8 pixels; expected 32 or more"),
-        (("--clips", "0"), "--clips is 0; expected 1 or more"),
-        (("--seed", "-1"), "seed is -1"),
+        (("--clips", "0"), "--clips 0: expected 1 or more"),
+        (("--seed", "-1"), "seed -1: expected 0 or more"),
         (("--classes", "coco-ovis", "--still", "--objects", "9"), "no picture has 9 to 9 objects"),
         (("--split", "test"), "has no picture of test"),
     ):

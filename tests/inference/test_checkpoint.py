@@ -19,6 +19,7 @@ from rotoscope.errors import OutputError, WeightsError
 from rotoscope.inference.checkpoint import HEADER, Card, read_checkpoint, read_weights, save_weights
 from rotoscope.inference.loading import convert, load
 from rotoscope.models import system
+from rotoscope.models.published import flat_state
 from tests import golden
 from tests.golden import recipe
 from tests.inference import bright
@@ -67,11 +68,35 @@ def written(path, state, **card):
     [
         ({"future": 1}, "newer version"),
         ({"sha256": "0"}, "damaged"),
+        ({"system": ["3dc-seg"]}, r"says system: \['3dc-seg'\]; expected text"),
+        ({"system": None}, "says system: None; expected text"),
+        ({"network": {}}, "expected text"),
+        ({"name": 3}, "expected text"),
+        ({"options": None}, "says options: None; expected an object"),
+        ({"options": [[[1]]]}, "says options: a list of 1; expected an object"),
+        ({"scores": "high"}, "expected an object"),
+        ({"bf16": 1}, "expected true or false"),
+        ({"parameters": True}, "expected a whole number"),
+        ({"parameters": 2.5}, "expected a whole number"),
+        ({"kind": "half"}, "says kind: 'half'; expected network or encoder"),
+        ({"kind": []}, "says kind"),
+        ({"source": 10**400}, "says source: of 400 digits"),
     ],
 )
 def test_a_card_that_does_not_fit_its_file(tmp_path, card, words):
     with pytest.raises(WeightsError, match=words):
         read_weights(written(tmp_path / "w.safetensors", STATE, **card))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"system":' * 100_000, "null", "[]", "{}", "words", "9" * 5000, "1e999"]
+)
+def test_a_text_that_is_no_card(tmp_path, text):
+    save_file(STATE, tmp_path / "w.safetensors", {HEADER: text})
+    with pytest.raises(WeightsError, match=r"the card of .*w\.safetensors") as caught:
+        load(tmp_path / "w.safetensors", device="cpu")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -91,10 +116,50 @@ def test_ours_that_cannot_be_opened(tmp_path, card, words):
 def test_options_of_a_wrong_kind_in_a_card(tmp_path):
     source = Path(rotoscope.__file__).parent / "weights" / "3dc-seg-mobile.safetensors"
     state, card = read_weights(source)
-    for options in ({"clip": "8"}, {"size": 5}, {"nothing": 1}, {"edges": "round"}):
+    wrong = [
+        {"clip": "8"},
+        {"size": 5},
+        {"nothing": 1},
+        {"edges": "round"},
+        {"edges": []},
+        {"dense": None},
+        {"soft": 1},
+    ]
+    wrong += [{"clip": None}, {"clip": 10**400}, {"clip": 1e400}, {"clip": True}, {"parallel": 100_000}, {"size": []}]
+    for options in wrong:
         save_weights(tmp_path / "w.safetensors", state, replace(card, options=options))
-        with pytest.raises(rotoscope.RotoscopeError):
+        with pytest.raises(WeightsError, match="the card of") as caught:
             load(tmp_path / "w.safetensors", device="cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_holds_itself_or_never_ends(tmp_path):
+    itself: dict[str, object] = {}
+    itself["model"] = itself
+    deep: dict[str, object] = {"a": torch.ones(3)}
+    for _ in range(150):
+        deep = {"state_dict": deep}
+    for content in (itself, deep):
+        torch.save(content, tmp_path / "c.pth")
+        for read in (lambda path: convert(path, "3dc-seg"), lambda path: load(path, device="cpu")):
+            with pytest.raises(WeightsError, match=r"c\.pth") as caught:
+                read(tmp_path / "c.pth")
+            assert "\n" not in str(caught.value)
+    three = {"state_dict": {"model": {"model": {"a": torch.ones(3)}}}}
+    assert flat_state(three)["a"].tolist() == [1, 1, 1]
+
+
+def test_checkpoints_of_one_name_are_told_apart(tmp_path, published):
+    hashes = set()
+    for number, folder in enumerate((tmp_path / "one", tmp_path / "other")):
+        folder.mkdir()
+        torch.save(
+            {key: value + number if value.is_floating_point() else value for key, value in published.items()},
+            folder / "c.pth",
+        )
+        hashes.add(load(folder / "c.pth", device="cpu").card.sha256)
+    assert len(hashes) == 2
+    assert "" not in hashes
 
 
 def bad_files(folder, evil):

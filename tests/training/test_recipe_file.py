@@ -88,7 +88,28 @@ def test_a_recipe_says_only_what_differs_from_its_base(written):
         (SMALL.replace("rendered", "films"), "data.0.kind is 'films'; choose"),
         (SMALL.replace('system = "3dc-seg"', ""), "system is missing"),
         (SMALL.replace("steps = 3", "steps = 3\nepochs = 2"), "either run.steps or run.epochs"),
-        (SMALL + "batch = 0", "run.batch must be 1 or more"),
+        (SMALL + "batch = 0", "run.batch 0: expected 1 or more"),
+        (SMALL.replace('"rendered"', '"rendered"\nclips = 0'), "data.0.clips 0: expected 1 or more"),
+        (SMALL.replace('"rendered"', '"rendered"\nclips = -3'), "data.0.clips -3: expected 1 or more"),
+        (SMALL.replace('"rendered"', '"rendered"\nweight = 0'), "all data has the weight 0"),
+        (SMALL.replace("steps = 3", f"steps = {'9' * 400}"), "run.steps of 400 digits: expected at most"),
+        (SMALL.replace("steps = 3", f"steps = {'9' * 5000}"), "is no TOML"),
+        (SMALL.replace("steps = 3", f"steps = 0x{'f' * 5000}"), "run.steps of 6021 digits: expected at most"),
+        (SMALL.replace("steps = 3", f"epochs = {'9' * 400}"), "run.epochs of 400 digits: expected at most"),
+        (SMALL.replace("steps = 3", "epochs = 1e400"), "run.epochs inf: expected at most"),
+        (SMALL + "[optimiser]\nrate = nan", "optimiser.rate nan is not a number"),
+        (SMALL + "[optimiser]\nrate = inf", "optimiser.rate inf: expected at most"),
+        (SMALL + "[optimiser]\nclip_norm = nan", "optimiser.clip_norm nan is not a number"),
+        (SMALL + "[optimiser]\nrates = { encoder = -inf }", "optimiser.rates.encoder -inf: expected"),
+        (SMALL + "[model]\nlovasz = nan", "model.lovasz nan is not a number"),
+        (SMALL + f"[inference]\nclip = {'9' * 400}", "inference.clip of 400 digits: expected at most"),
+        (SMALL + f"[clips]\nsize = {'[' * 1000}{']' * 1000}", "lie more than 16 deep in each other"),
+        (SMALL + f"[inference]\nsize = {'[' * 40}{']' * 40}", "lie more than 16 deep in each other"),
+        (SMALL + f"[clips]\nlength = {'[' * 100_000}", "lie more than 16 deep in each other"),
+        (f"{'a.' * 500}a = 1", "lie more than 16 deep in each other"),
+        (SMALL + "[clips]\nlength = 100000", "clips.length 100000: expected at most 1024"),
+        (SMALL + "workers = 100000", "run.workers 100000: expected at most 256"),
+        (SMALL.replace('kind = "rendered"', "kind = []"), "data.0.kind is "),
         ('base = "nowhere.toml"', "cannot read the recipe .*nowhere.toml"),
         ("base = 3", "base is 3"),
         ('base = "recipe.toml"', "is its own base"),
@@ -107,11 +128,24 @@ def test_a_fault_is_told_with_its_place(written, text, words):
         ("data.3.clips=2", "there is no '3' there"),
         ("system.name=2", "system is no table"),
         ("run.stepps=2", "run.stepps is not known"),
+        (f"data.{'9' * 5000}.clips=2", "there is no '9"),
+        (f"seed={'9' * 5000}", "is no TOML"),
+        (f"seed={'9' * 400}", "seed of 400 digits: expected at most"),
+        (f"seed={'[' * 5000}", "lie more than 16 deep in each other"),
+        (f"model{'.a' * 2000}=1", "a place of 2001 parts"),
     ],
 )
 def test_a_faulty_change_is_told(written, change, words):
     with pytest.raises(OptionError, match=words):
         read_recipe(written(SMALL), [change])
+
+
+def test_bases_upon_each_other_come_to_an_end(written):
+    for number in range(40):
+        written(f'base = "{number + 1}.toml"\n' if number < 39 else SMALL, f"{number}.toml")
+    with pytest.raises(OptionError, match="the base of 16 recipes"):
+        read_recipe(written('base = "0.toml"'))
+    assert read_recipe(written('base = "30.toml"')).run.steps == 3
 
 
 def test_a_missing_file(tmp_path):

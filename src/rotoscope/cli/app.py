@@ -17,6 +17,7 @@ from typing import NoReturn, TextIO
 
 from rotoscope import __version__
 from rotoscope.cli.arguments import read
+from rotoscope.cli.libraries import not_loaded
 from rotoscope.cli.progress import complain, silence
 from rotoscope.errors import RotoscopeError
 
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _guarded(given: list[str]) -> int:
     try:
-        code = _run(given)
+        code = _running(given)
         if sys.stdout is not None:
             sys.stdout.flush()  # now, while a fault can still be told
     except RotoscopeError as error:
@@ -139,6 +140,17 @@ def _guarded(given: list[str]) -> int:
         _say(f"internal error, {type(error).__name__}: {error} (ROTOSCOPE_TRACEBACK=1 shows where; please report it)")
         return 1
     return code
+
+
+def _running(given: list[str]) -> int:
+    """Run, and tell a library that cannot be loaded from what else may go wrong."""
+    try:
+        return _run(given)
+    except (ImportError, OSError, MemoryError) as error:
+        unloaded = not_loaded(error)
+        if unloaded is None or os.environ.get("ROTOSCOPE_TRACEBACK"):
+            raise
+        raise RotoscopeError(unloaded) from error
 
 
 def _run(given: list[str]) -> int:

@@ -30,6 +30,7 @@ def bench(
     from rich.console import Console
     from rich.table import Table
 
+    from rotoscope import bounds
     from rotoscope.errors import OptionError
     from rotoscope.inference.bench import measure
     from rotoscope.ops.resize import SizeRule
@@ -37,8 +38,7 @@ def bench(
     frame = SizeRule.parse(size).exact
     if frame is None:
         raise OptionError(f'size {size!r}: give the frames\' height x width, for example "480x854"')
-    if repeat < 1:
-        raise OptionError(f"repeat {repeat}: expected 1 or more")
+    bounds.whole("repeat", repeat, 1, 10_000)
     found = measure(model, frame, device, precision, repeat)
     table = Table(title=f"{found.name} on {found.device}, {found.precision}, frames of {frame[1]}x{frame[0]}")
     table.add_column("stage")

@@ -52,15 +52,14 @@ def make_clips(
     """
     from rich.console import Console
 
+    from rotoscope.bounds import whole
     from rotoscope.cli.progress import counting, tell
     from rotoscope.data.categories import class_map
     from rotoscope.data.clip_set import ClipSetWriter
     from rotoscope.data.made_clips import InstancePictures, MadeClips, made_clips, still_clips
-    from rotoscope.errors import OptionError
     from rotoscope.masks.category_names import names_under
 
-    if clips < 1:
-        raise OptionError(f"--clips is {clips}; expected 1 or more")
+    whole("--clips", clips, 1, 1_000_000)
     wanted = MadeClips(_range(objects, "objects"), _range(frames, "frames"), _size(size), seed)
     pictures = InstancePictures(annotations, images, split, class_map(classes), among_others=still)
     names = names_under(classes) if classes else pictures.names
@@ -77,18 +76,21 @@ def make_clips(
 
 
 def _range(text: str, name: str) -> tuple[int, int]:
+    from rotoscope.bounds import told, whole_in
     from rotoscope.errors import OptionError
 
     first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise OptionError(f"--{name} {text!r} is no number and no range; write for example 3 or 2-5")
-    return int(first), int(last if dash else first)
+    low, high = whole_in(first), whole_in(last if dash else first)
+    if low is None or high is None:
+        raise OptionError(f"--{name} {told(text)} is no number and no range; write for example 3 or 2-5")
+    return low, high
 
 
 def _size(text: str) -> tuple[int, int]:
+    from rotoscope.bounds import told, whole_in
     from rotoscope.errors import OptionError
 
-    height, cross, width = text.partition("x")
-    if not cross or not height.isdecimal() or not width.isdecimal():
-        raise OptionError(f"--size {text!r} is not height x width; write for example 360x640")
-    return int(height), int(width)
+    height, width = (whole_in(side) for side in (*text.split("x"), "", "")[:2])
+    if text.count("x") != 1 or height is None or width is None:
+        raise OptionError(f"--size {told(text)} is not height x width; write for example 360x640")
+    return height, width

@@ -168,12 +168,14 @@ def of_instances(
         OptionError: an option that such a model, or this one, does not have.
         RotoscopeError: the annotation file cannot be used.
     """
+    from rotoscope.bounds import whole
     from rotoscope.cli.progress import complain
     from rotoscope.errors import OptionError
     from rotoscope.inference.instances import read_numbers
 
     if most is not None and most < 1:
         raise OptionError(f"--most-tracks is {most}; expected 1 or more")
+    whole("--most-tracks", most or 1)
     if outputs.soft and not hasattr(model.options, "soft"):
         raise OptionError(
             f"--soft writes the probabilities of a foreground, which {model.name}, a model of instances, has not; "

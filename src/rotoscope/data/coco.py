@@ -147,7 +147,7 @@ def read_instances(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; expected COCO's instances_<split>.json") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON ({error})") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise DataError(f"{path} is not COCO's: expected an object with the lists images and annotations")

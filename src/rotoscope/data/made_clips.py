@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.bounds import whole
 from rotoscope.data.clip_set import AnnotatedClip, jpeg
 from rotoscope.data.coco import Coco
 from rotoscope.data.stills.cutouts import TRIES, Cutout, cut, whole_objects
@@ -24,6 +25,7 @@ from rotoscope.names import UniqueNames
 
 _PICTURE_SIDE = 16.0  # pixels of the smallest object of a picture that becomes a clip
 _CUTOUT_PIXELS = 900
+_MOST_FRAMES, _MOST_SIDE = 10_000, 8192
 _DRAWS = 60  # clips that may be thrown away for one that shows all of its objects on the first frame
 _SCENES = SceneOptions(area=(0.012, 0.2), bend=0.04, tone=0.08, blur=0.0)
 
@@ -53,10 +55,13 @@ class MadeClips:
                 raise OptionError(f"{name} from {low} to {high}: expected whole numbers above 0, the smaller one first")
         if self.objects[1] > 100:
             raise OptionError(f"{self.objects[1]} objects in a clip; expected at most 100")
+        if self.frames[1] > _MOST_FRAMES:
+            raise OptionError(f"{self.frames[1]} frames in a clip; expected at most {_MOST_FRAMES}")
         if min(self.size) < 32:
             raise OptionError(f"clips of {self.size[1]}x{self.size[0]} pixels; expected 32 or more a side")
-        if self.seed < 0:
-            raise OptionError(f"seed is {self.seed}; expected 0 or more")
+        if max(self.size) > _MOST_SIDE:
+            raise OptionError(f"clips of {self.size[1]}x{self.size[0]} pixels; expected at most {_MOST_SIDE} a side")
+        whole("seed", self.seed, 0, 2**53)
 
 
 class InstancePictures:

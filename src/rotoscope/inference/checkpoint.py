@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from rotoscope.bounds import told
 from rotoscope.errors import WeightsError
 from rotoscope.files import write_whole
 
@@ -32,6 +33,9 @@ HEADER = "rotoscope"
 _ZIP = b"PK"  # torch from 1.6 on
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 begins with, pickled
 _PICKLE = b"\x80"
+_CARD_KINDS: Mapping[str, type] = {"options": dict, "scores": dict, "bf16": bool, "parameters": int}  # else text
+_KIND_WORDS = {str: "text", dict: "an object", bool: "true or false", int: "a whole number"}
+_WHOLE_OR_PART = ("network", "encoder")
 _REFUSED = re.compile(r"GLOBAL (\S+)|unrecognized function (\S+)")
 
 
@@ -111,15 +115,44 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
             f"{path} is a safetensors file without our card; convert the authors' original with "
             f"`rotoscope convert FILE --system SYSTEM -o OUT.safetensors`"
         )
-    try:
-        card = Card(**json.loads(header))
-    except (TypeError, ValueError) as error:
-        raise WeightsError(
-            f"the card of {path} is not understood ({error}); was it written by a newer version?"
-        ) from error
+    card = read_card(header, path)
     if card.sha256 and digest(state) != card.sha256:
         raise WeightsError(f"{path} is damaged: its tensors do not match the hash in its card; get it again")
     return state, card
+
+
+def read_card(text: str, path: Path) -> Card:
+    """Read a card, and check what every entry of it is.
+
+    Args:
+        text: JSON.
+        path: of the weights file, for messages.
+
+    Raises:
+        WeightsError: it is no card; the message says what is wrong with it.
+    """
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise WeightsError(f"the card of {path} is not understood (its brackets lie too deep); get it again") from error
+    except ValueError as error:
+        raise WeightsError(f"the card of {path} is not understood ({error}); get it again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"the card of {path} is {told(content)}; expected a JSON object: get it again")
+    known = {field.name for field in fields(Card)}
+    unknown, lost = sorted(content.keys() - known), sorted({"name", "system", "network"} - content.keys())
+    if unknown or lost:
+        what = f"it has {told(unknown[0])}" if unknown else f"it lacks {lost[0]}"
+        raise WeightsError(f"the card of {path} is not understood ({what}); was it written by a newer version?")
+    for name, value in content.items():
+        kind = _CARD_KINDS.get(name, str)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise WeightsError(f"the card of {path} says {name}: {told(value)}; expected {_KIND_WORDS[kind]}")
+    if content.get("kind", "network") not in _WHOLE_OR_PART:
+        raise WeightsError(
+            f"the card of {path} says kind: {told(content['kind'])}; expected {' or '.join(_WHOLE_OR_PART)}"
+        )
+    return Card(**content)
 
 
 def read_checkpoint(path: Path) -> object:

@@ -168,7 +168,7 @@ def join_results(path: Path, records: Sequence[tuple[int, Path]]) -> None:
 def _entries(path: Path) -> list[dict[str, object]]:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MaskError(f"cannot read {path} ({error}); segment its video again, without --resume") from error
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise MaskError(f"{path} is no list of tracks; segment its video again, without --resume")

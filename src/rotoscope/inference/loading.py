@@ -58,7 +58,10 @@ def load(
         )
     dtype = choose_precision(precision, target, card.bf16)
     chosen = system(card.system)
-    options = options_of(chosen.options, card)
+    try:
+        options = options_of(chosen.options, card)
+    except OptionError as error:
+        raise WeightsError(f"the card of {path} has an option that cannot be: {error}") from error
     return Model(card, chosen, prepare(network, target, dtype), options, target, dtype)
 
 

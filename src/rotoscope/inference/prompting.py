@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.bounds import LARGEST, told
 from rotoscope.errors import MaskError, OptionError
 from rotoscope.masks.label_map import is_binary_0_255, to_masks
 from rotoscope.masks.png import ANNOTATION_FORMATS, StoredMap, read_png
@@ -41,8 +42,8 @@ class GivenMasks:
     late: bool = False
 
     def __post_init__(self) -> None:
-        if self.at is not None and self.at < 0:
-            raise OptionError(f"frame {self.at} asked for; frames are numbered from 0, give 0 or more")
+        if self.at is not None and not 0 <= self.at <= LARGEST:
+            raise OptionError(f"frame {told(self.at)} asked for; frames are numbered from 0, give 0 to {LARGEST}")
 
 
 def masks_of(path: Path, source: Path, single: bool) -> Path:

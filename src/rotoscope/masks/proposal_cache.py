@@ -126,7 +126,7 @@ class ProposalCache:
                 self._open = stack.pop_all()
         except FileNotFoundError as error:
             raise DataError(f"there are no proposals at {path}; make them with `rotoscope propose`") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} is no cache of proposals ({error}); make it with `rotoscope propose`") from error
 
     def read(self, index: int) -> Detections:

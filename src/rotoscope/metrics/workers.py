@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from rotoscope.bounds import whole
 from rotoscope.errors import DataError, OptionError
 
 Job = TypeVar("Job")
@@ -40,6 +41,7 @@ def score_all(
     """
     if workers < 1:
         raise OptionError(f"scoring needs at least one worker, found {workers}")
+    whole("workers", workers, 1, 256)
     if not jobs:
         raise DataError("there is no sequence to score; name at least one")
     results = []

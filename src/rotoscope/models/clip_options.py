@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rotoscope.errors import OptionError
+from rotoscope.models.option_checks import check_kinds, check_whole
 from rotoscope.ops.resize import SizeRule
+
+_LEAST = {"clip": 1, "overlap": 0, "multiple": 1, "parallel": 1}
+_MOST = {"clip": 1024, "multiple": 1024, "parallel": 256}  # far above what memory and cores allow
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,7 @@ class ClipOptions:
     soft: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("clip", "overlap", "multiple", "parallel"):
-            if not isinstance(getattr(self, name), int):
-                raise OptionError(f"{name} {getattr(self, name)!r} is not a whole number")
-        for name, known in (("last_clip", ("published", "shifted")), ("edges", ("nearest", "smooth"))):
-            if getattr(self, name) not in known:
-                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {' or '.join(known)}")
+        check_kinds(self)
         if self.multiple < 1:
             raise OptionError(f"frames are padded to multiples of 1 or more, not {self.multiple}")
         if self.clip < 1:
@@ -52,6 +51,7 @@ class ClipOptions:
             raise OptionError(f"overlap {self.overlap} must lie in {limit}; give both so that they fit")
         if self.parallel < 1:
             raise OptionError(f"parallel {self.parallel}: expected 1 or more clips at a time")
+        check_whole(self, _LEAST, _MOST)
         SizeRule.parse(self.size)
 
     @property

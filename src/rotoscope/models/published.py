@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rotoscope.errors import WeightsError
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_DEEPEST = 8  # wrappings of a state dict
 _WRAPPER = re.compile(r"(?:^|(?<=\.))module\.")  # a whole part of the name: "Memory_module." stays
 
 
@@ -179,19 +180,28 @@ def flat_state(content: object, nests: Iterable[str] = ("model", "state_dict")) 
         nests: keys that may hold the state dict.
 
     Raises:
-        WeightsError: no tensors in it.
+        WeightsError: no tensors in it, or they are wrapped without an end.
     """
-    if isinstance(content, Mapping):
-        for nest in nests:
-            if isinstance(content.get(nest), Mapping):
-                return flat_state(content[nest], nests)
+    inner = _unwrapped(content, tuple(nests))
+    if isinstance(inner, Mapping):
         tensors = {
             _WRAPPER.sub("", str(key)): torch.as_tensor(value)
-            for key, value in content.items()
+            for key, value in inner.items()
             if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
         }
         if tensors:
             return tensors
     raise WeightsError(
-        f"a {type(content).__name__} without tensors; expected a state dict (names to tensors), bare or under 'model'"
+        f"a {type(inner).__name__} without tensors; expected a state dict (names to tensors), bare or under 'model'"
     )
+
+
+def _unwrapped(content: object, nests: Sequence[str]) -> object:
+    """What lies innermost under keys that may hold the state dict."""
+    for _ in range(_DEEPEST):
+        found = [content.get(nest) for nest in nests] if isinstance(content, Mapping) else []
+        inner = [item for item in found if isinstance(item, Mapping)]
+        if not inner:
+            return content
+        content = inner[0]
+    raise WeightsError(f"the state dict lies more than {_DEEPEST} deep or holds itself; save it bare or under 'model'")

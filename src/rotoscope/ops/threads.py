@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from rotoscope.errors import OptionError
+
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _pools_lock = threading.Lock()
 
@@ -16,6 +18,9 @@ def single_core_pool(workers: int) -> ThreadPoolExecutor:
     """Threads whose torch operations each run on that thread alone; a forked process starts its own.
 
     One pool for each number of workers is kept and shared, so tasks must not wait for other tasks of the same pool.
+
+    Raises:
+        OptionError: the system does not let so many threads be started.
     """
     key = (os.getpid(), workers)
     with _pools_lock:
@@ -23,7 +28,15 @@ def single_core_pool(workers: int) -> ThreadPoolExecutor:
             before = torch.get_num_threads()
             together = threading.Barrier(workers)
             pool = ThreadPoolExecutor(workers, "single-core", initializer=torch.set_num_threads, initargs=(1,))
-            for future in [pool.submit(together.wait) for _ in range(workers)]:
+            try:
+                started = [pool.submit(together.wait) for _ in range(workers)]
+            except RuntimeError as error:  # those that were started wait for the others, in vain
+                together.abort()
+                pool.shutdown()
+                raise OptionError(
+                    f"the system starts no {workers} threads ({error}); use a smaller parallel"
+                ) from error
+            for future in started:
                 future.result()
             # the setting is each thread's own, but a thread that starts later begins with the last one made
             torch.set_num_threads(before)

@@ -84,7 +84,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     for line in path.read_text("utf-8").splitlines():
         try:
             found.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
     return found
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from rotoscope.data.stills.scenes import SceneOptions
 from rotoscope.data.stills.warps import WarpOptions
 from rotoscope.errors import OptionError
+from rotoscope.training.recipe_bounds import check_numbers
 
 
 @dataclass(frozen=True)
@@ -352,22 +353,6 @@ class Recipe:
             raise OptionError("the recipe names no [[data]]; a training needs some")
         if (self.run.steps > 0) == (self.run.epochs > 0):
             raise OptionError("give either run.steps or run.epochs, above 0")
-        table, weights = self.run, [table.weight for table in self.data]
-        wanted = {
-            "run.batch must be 1 or more": table.batch >= 1,
-            "run.accumulate must be 1 or more": table.accumulate >= 1,
-            "run.workers must be 0 or more": table.workers >= 0,
-            "run.log_every must be 1 or more": table.log_every >= 1,
-            "run.save_every must be 1 or more": table.save_every >= 1,
-            "run.average must be 0 or more, and below 1": 0 <= table.average < 1,
-            "clips.length must be 1 or more": self.clips.length >= 1,
-            "clips.size must be two numbers of 1 or more": min(self.clips.size) >= 1,
-            "optimiser.rate must be above 0": self.optimiser.rate > 0,
-            "schedule.warm_up must be 0 or more": self.schedule.warm_up >= 0,
-            "schedule.per must be 1 or more": self.schedule.per >= 1,
-            "the weights of data must be 0 or more, one of them above": min(weights) >= 0 and any(weights),
-            "validation.every must be 1 or more": self.validation is None or self.validation.every >= 1,
-        }
-        for words, good in wanted.items():
-            if not good:
-                raise OptionError(words)
+        check_numbers(self)
+        if not any(table.weight for table in self.data):
+            raise OptionError("all data has the weight 0; give one table some")

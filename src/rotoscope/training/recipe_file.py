@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+from rotoscope.bounds import number, told, whole_in
 from rotoscope.errors import OptionError
 from rotoscope.training.recipe import Recipe
 
 Kind = TypeVar("Kind")
+_DEEPEST = 16  # lists and tables in each other, parts of a place, and recipes upon each other
+_LARGEST = 2**53  # of any number, before its own bounds are known
 _CHANGE = re.compile(r"(?P<place>[A-Za-z0-9_.\-]+)=(?P<value>.*)", re.DOTALL)
 
 
@@ -43,11 +46,11 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 def _with_base(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
     """The tables of a recipe over those of its bases."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = _tables(path.read_text("utf-8"), str(path))
     except OSError as error:
         named = f", which {before[-1]} has as its base" if before else ""
         raise OptionError(f"cannot read the recipe {path}{named}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise OptionError(f"{path} is no TOML ({error})") from error
     base = table.pop("base", None)
     if base is None:
@@ -56,7 +59,43 @@ def _with_base(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
         raise OptionError(f"{path}: base is {_words(base)}; expected the path of another recipe")
     if path.resolve() in before:
         raise OptionError(f"{path} is its own base, by way of {before[-1]}")
+    if len(before) >= _DEEPEST:
+        raise OptionError(f"{path} is the base of {_DEEPEST} recipes, one upon the other; make it fewer")
     return _merged(_with_base(path.parent / base, (*before, path.resolve())), table)
+
+
+def _tables(text: str, where: str) -> dict[str, Any]:
+    """Read TOML whose lists and tables lie in each other up to a bound.
+
+    Raises:
+        OptionError: it is no TOML, or lies deeper.
+    """
+    try:
+        tables = tomllib.loads(text)
+        deep = _is_deep(tables)
+    except RecursionError:
+        deep = True
+    except ValueError as error:  # tomllib lets numbers of thousands of digits through to Python, which refuses them
+        raise OptionError(f"{where} is no TOML ({error})") from error
+    if deep:
+        raise OptionError(
+            f"{where} has lists or tables that lie more than {_DEEPEST} deep in each other; make it fewer"
+        )
+    return tables
+
+
+def _is_deep(tables: Any) -> bool:
+    """Whether anything lies deeper than the bound."""
+    level = [tables]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +112,8 @@ def _apply(table: dict[str, Any], change: str) -> None:
     if match is None:
         raise OptionError(f"--set {change!r}: expected name=value, for example run.steps=100")
     *places, last = match["place"].split(".")
+    if len(places) >= _DEEPEST:
+        raise OptionError(f"--set {told(change)}: a place of {len(places) + 1} parts; no recipe has one")
     target: Any = table
     for place in places:
         target = target.setdefault(place, {}) if isinstance(target, dict) else _item(target, place, change)
@@ -86,17 +127,25 @@ def _apply(table: dict[str, Any], change: str) -> None:
 
 
 def _item(target: Any, place: str, change: str) -> Any:
-    if not isinstance(target, list) or not place.isdecimal() or int(place) >= len(target):
+    index = whole_in(place)
+    if not isinstance(target, list) or index is None or index >= len(target):
         raise OptionError(f"--set {change!r}: there is no {place!r} there")
-    return target[int(place)]
+    return target[index]
 
 
 def toml_value(text: str) -> Any:
-    """A value as TOML writes it, or a bare word."""
+    """A value as TOML writes it, or a bare word.
+
+    Raises:
+        OptionError: its lists lie too deep in each other, or it is a number of thousands of digits.
+    """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    except (RecursionError, ValueError):
+        pass  # told below
+    return _tables(f"value = {text}", told(text))["value"]
 
 
 def filled(kind: type[Kind], table: Any, where: str) -> Kind:
@@ -125,7 +174,7 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
     origin = get_origin(hint)
     if origin is Literal:
         if value not in get_args(hint):
-            raise OptionError(f"{where} is {value!r}; choose {', '.join(map(repr, get_args(hint)))}")
+            raise OptionError(f"{where} is {told(value)}; choose {', '.join(map(repr, get_args(hint)))}")
         return value
     if origin in (Union, types.UnionType):
         return _chosen(hint, value, where)
@@ -139,6 +188,8 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
         return value
     if dataclasses.is_dataclass(hint):
         return filled(typing.cast(type[Any], hint), value, where)
+    if isinstance(value, int | float) and not isinstance(value, bool) and hint in (int, float):
+        number(where, value, -_LARGEST, _LARGEST)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
@@ -155,8 +206,8 @@ def _chosen(hint: Any, value: Any, where: str) -> Any:
         return _converted(kinds[0], value, where)
     named = {get_args(typing.get_type_hints(kind)["kind"])[0]: kind for kind in kinds}
     given = value.get("kind") if isinstance(value, Mapping) else None
-    if given not in named:
-        raise OptionError(f"{where}.kind is {given!r}; choose {', '.join(map(repr, named))}")
+    if not isinstance(given, str) or given not in named:
+        raise OptionError(f"{where}.kind is {told(given)}; choose {', '.join(map(repr, named))}")
     return filled(named[given], value, where)
 
 
@@ -176,4 +227,4 @@ def _place(where: str, name: str) -> str:
 
 
 def _words(value: Any) -> str:
-    return f"{value!r} ({type(value).__name__})" if not isinstance(value, Mapping) else "a table"
+    return f"{told(value)} ({type(value).__name__})" if not isinstance(value, Mapping) else "a table"

@@ -200,7 +200,7 @@ def test_budgets_change_nothing_but_the_time(network, memory, disk, monkeypatch)
 def test_features_give_way_to_what_else_is_within_the_budget(network, monkeypatch):
     monkeypatch.setattr(module, "MIB", 1)
     pictures = images(5)
-    roomy = opened(network, pictures, key_frames=3, memory_budget=1 << 40)
+    roomy = opened(network, pictures, key_frames=3, memory_budget=1 << 29)
     assert list(roomy.work())[-1].done == 15
     features, frames = roomy._features.held, roomy._pictures.held
     whole = told(roomy.finish())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rotoscope.errors import OptionError
 from rotoscope.models.clip_options import ClipOptions
+from rotoscope.models.option_checks import check_kinds
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class GapOptions(ClipOptions):
     gap: int | None = None
 
     def __post_init__(self) -> None:
-        if self.gap is not None and (not isinstance(self.gap, int) or self.gap < 1):
-            raise OptionError(f"gap {self.gap!r}: expected 1 or more frames between the starts of clips")
+        check_kinds(self)
+        if self.gap is not None and self.gap < 1:
+            raise OptionError(f"gap {self.gap}: expected 1 or more frames between the starts of clips")
         super().__post_init__()
 
     @property

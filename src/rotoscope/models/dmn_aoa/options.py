@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from rotoscope.errors import OptionError
 from rotoscope.models.dmn_aoa import alignment, matching, template
 from rotoscope.models.dmn_aoa.network import DATASETS, MatchRule
 from rotoscope.models.memory.options import MemoryOptions
-from rotoscope.models.option_checks import check_choices, check_shares
+from rotoscope.models.option_checks import check_choices, check_shares, check_whole
 
 Motion = Literal["previous", "memory"]
 
@@ -52,21 +52,10 @@ class AlignmentOptions(MemoryOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = {
-            "template": get_args(template.Mode),
-            "align": alignment.MODES,
-            "solver": matching.SOLVERS,
-            "dataset": DATASETS,
-            "motion": get_args(Motion),
-            "forget": ("oldest", "unused"),
-        }
-        check_choices(self, known)
+        check_choices(self, {"dataset": DATASETS})
         if not self.proposals:
             raise OptionError('proposals is empty; give "none", "built-in" or a folder of caches')
-        for name, low, high in (("proposal_limit", 1, 10_000), ("cells", 1, 28)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise OptionError(f"{name} {value!r}: expected a whole number from {low} to {high}")
+        check_whole(self, {"proposal_limit": 1, "cells": 1}, {"proposal_limit": 10_000, "cells": 28})
         check_shares(self, ("proposal_score",))
         if not (0 <= self.overlap_weight <= 1 or self.overlap_weight == -1):
             raise OptionError(f"overlap_weight {self.overlap_weight}: expected 0 to 1, or -1 for the learnt one")

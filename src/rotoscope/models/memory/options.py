@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 from rotoscope.models.memory.entries import Remember
-from rotoscope.models.option_checks import check_choices, check_whole
+from rotoscope.models.option_checks import check_kinds, check_whole
 from rotoscope.ops.resize import SizeRule
 
 
@@ -36,8 +35,8 @@ class MemoryOptions:
     soft: bool = False
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, {"memory_every": 1, "memory_limit": 2, "best": 0, "together": 1})
-        check_choices(self, {"remember": get_args(Remember)})
         SizeRule.parse(self.size)
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from rotoscope.models.option_checks import check_choices, check_shares, check_whole
+from rotoscope.models.option_checks import check_kinds, check_shares, check_whole
 from rotoscope.ops.resize import SizeRule, fitted
 
 Protocol = Literal["auto", "youtube-vis", "davis"]
@@ -74,11 +74,10 @@ class WholeVideoOptions:
     work_folder: str = ""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         least = {"key_frames": 0, "memory_every": 0, "memory_limit": 2, "detections": 1, "most": 1}
         check_whole(self, least | {"memory_budget": 0, "disk_budget": 0})
         check_shares(self, ("score", "double", "overlap", "least_score"))
-        choices = {"protocol": Protocol, "reduce": Reduce, "labels": Labels, "overlapping": Overlapping}
-        check_choices(self, {name: get_args(kind) for name, kind in (choices | {"categories": Names}).items()})
         if self.size != "auto":
             SizeRule.parse(self.size)
 

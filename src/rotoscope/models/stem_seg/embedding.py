@@ -12,6 +12,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from rotoscope.bounds import told
 from rotoscope.errors import OptionError
 from rotoscope.models.option_checks import is_positive
 
@@ -73,7 +74,7 @@ def checked_stds(stds: object) -> tuple[float, ...]:
         OptionError: no list of numbers above 0.
     """
     if not isinstance(stds, list | tuple) or not stds or not all(is_positive(std) for std in stds):
-        raise OptionError(f"free_dim_stds {stds!r}: expected a list of numbers above 0, one for all or one for each")
+        raise OptionError(f"free_dim_stds {told(stds)}: expected a list of numbers above 0, one for all or one for each")
     return tuple(stds)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from rotoscope.errors import OptionError
-from rotoscope.models.option_checks import check_choices, check_shares, check_whole
+from rotoscope.models.option_checks import check_kinds, check_shares, check_whole
 from rotoscope.models.stem_seg.clustering import Leftovers, Response, Rules
 from rotoscope.models.stem_seg.decoders import LENGTHS
 from rotoscope.models.stem_seg.embedding import FREE_DIM_STDS, checked_stds
@@ -78,6 +78,7 @@ class EmbeddingOptions:
     empty_masks: bool = False
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, {"clip": min(LENGTHS), "overlap": 0, "most_in_clip": 1, "most": 1})
         if self.clip not in LENGTHS:
             raise OptionError(f"a clip of {self.clip} frames is not known; choose {', '.join(map(str, LENGTHS))}")
@@ -86,8 +87,6 @@ class EmbeddingOptions:
         bounded = ("foreground", "foreground_seediness", "least_seediness", "primary", "secondary")
         check_shares(self, (*bounded, "least_overlap", "least_score"))
         object.__setattr__(self, "free_dim_stds", checked_stds(self.free_dim_stds))
-        choices = {"response": Response, "leftovers": Leftovers, "votes": Votes, "tracks": Tracks}
-        check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         SizeRule.parse(self.size)
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from rotoscope.errors import OptionError
-from rotoscope.models.option_checks import check_choices, check_positive, check_shares, check_whole
+from rotoscope.models.option_checks import check_kinds, check_positive, check_shares, check_whole
 from rotoscope.ops.resize import SizeRule
 
 Decay = Literal["gaussian", "linear"]
@@ -65,12 +65,11 @@ class OnlineOptions:
     published: bool = False
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_whole(self, {"memory_every": 0, "memory_recent": 1, "memory_limit": 2, "lost_limit": 0})
         check_whole(self, {"nms_pre": 1, "most": 1})
         check_positive(self, ("nms_sigma",))
         check_shares(self, ("least_score", "keep_score", "overlap", "least_similarity"))
-        choices = {"decay": Decay, "aggregate": Aggregate, "reweight": Reweight, "categories": Names}
-        check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         parse_grid(self.grid)
         SizeRule.parse(self.size)
 
