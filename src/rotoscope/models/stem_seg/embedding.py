@@ -74,7 +74,9 @@ def checked_stds(stds: object) -> tuple[float, ...]:
         OptionError: no list of numbers above 0.
     """
     if not isinstance(stds, list | tuple) or not stds or not all(is_positive(std) for std in stds):
-        raise OptionError(f"free_dim_stds {told(stds)}: expected a list of numbers above 0, one for all or one for each")
+        raise OptionError(
+            f"free_dim_stds {told(stds)}: expected a list of numbers above 0, one for all or one for each"
+        )
     return tuple(stds)
 
 
