@@ -28,19 +28,20 @@ USAGE = """usage: rotoscope COMMAND ...
 Find, follow and cut out objects in ordinary video.
 
 commands:
-  segment    cut the objects out of videos: masks, overlay video, contact sheet
-  models     list the models: task, parameters, where the weights are
-  info       tell what a video is: size, rate, length, codec, rotation
-  propose    detect objects in every frame, for models that match proposals
-  evaluate   score results by a benchmark's own protocol
-  train      train a network as a recipe says; stop and resume it
-  make-clips compose clips with known instances from annotated pictures
-  check-data tell everything that is wrong with pictures and masks to train on
-  export     write the archive that a benchmark's server takes
-  look       see what a model does inside: its paper's analyses, as pictures and numbers
-  bench      time a model on this machine, stage by stage
-  convert    read an authors' checkpoint into our format
-  demo       render a clip with known truth, segment it, score it
+  segment       cut the objects out of videos: masks, overlay video, contact sheet
+  models        list the models: task, parameters, where the weights are
+  info          tell what a video is: size, rate, length, codec, rotation
+  propose       detect objects in every frame, for models that match proposals
+  evaluate      score results by a benchmark's own protocol
+  train         train a network as a recipe says; stop and resume it
+  pseudo-label  keep a teacher's maps of pictures, to train on
+  make-clips    compose clips with known instances from annotated pictures
+  check-data    tell everything that is wrong with pictures and masks to train on
+  export        write the archive that a benchmark's server takes
+  look          see what a model does inside: its paper's analyses, as pictures and numbers
+  bench         time a model on this machine, stage by stage
+  convert       read an authors' checkpoint into our format
+  demo          render a clip with known truth, segment it, score it
 
 `rotoscope COMMAND --help` tells each command's options; `rotoscope --version` the version."""
 
@@ -59,6 +60,7 @@ def _command(name: str) -> Callable[..., None] | None:
         make_clips,
         models,
         propose,
+        pseudo_label,
         segment,
         train,
     )
@@ -74,6 +76,7 @@ def _command(name: str) -> Callable[..., None] | None:
         "export": export.export,
         "look": look.look,
         "propose": propose.propose,
+        "pseudo-label": pseudo_label.pseudo_label,
         "bench": bench.bench,
         "convert": convert.convert,
         "demo": demo.demo,

@@ -49,9 +49,10 @@ class PictureSet:
     """Pictures with masks on disk.
 
     Attributes:
-        kind: "coco": a file of instances; "pictures": a folder; see `data.folder`.
+        kind: "coco": a file of instances; "pictures": a folder, see `data.folder`; "maps": a folder of a teacher's
+            maps, see `data.teacher_maps`.
         path: the file or folder, below the recipe's `root`.
-        images: folder of the pictures of a COCO file, found beside it when empty.
+        images: folder of the pictures of a COCO file, found beside it when empty; of maps.
         split: keep the pictures that say they belong to this split.
         count: pictures that the published set has, told by a dry run where the set is not at hand.
         classes: which categories of a COCO file are kept, as what; see `data.categories.class_map`.
@@ -59,9 +60,10 @@ class PictureSet:
         category: of all objects of a folder; 0 where it is not known.
         hold_out: every picture of a folder whose place in the order of names this divides is left out, to measure on;
             0: none is.
+        least_sure: maps that are less sure are left out.
     """
 
-    kind: Literal["coco", "pictures"]
+    kind: Literal["coco", "pictures", "maps"]
     path: str
     images: str = ""
     split: str = ""
@@ -70,6 +72,7 @@ class PictureSet:
     least_side: float = 30.0
     category: int = 0
     hold_out: int = 0
+    least_sure: float = 0.7
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from rotoscope.data.sources import (
     moving_things,
 )
 from rotoscope.data.stills.cutouts import Stills, cut_from
+from rotoscope.data.teacher_maps import TeacherMaps
 from rotoscope.errors import DataError, OptionError
 from rotoscope.training.recipe import (
     ClipShape,
@@ -148,6 +149,10 @@ def stills(item: PictureSet, root: Path) -> Stills:
     if item.kind == "pictures":
         return folder.LabelledPictures(root / item.path, item.category, item.hold_out)
     images = root / item.images if item.images else None
+    if item.kind == "maps":
+        if images is None:
+            raise OptionError(f'the maps {item.path} need the folder of their pictures; name it as images = "..."')
+        return TeacherMaps(images, root / item.path, item.least_sure)
     return Coco(root / item.path, images, item.split or None, item.least_side, class_map(item.classes))
 
 
