@@ -14,10 +14,12 @@ from rotoscope.cli.app import main
 from rotoscope.inference.pipeline import Progress
 from rotoscope.masks.davis import read_davis
 from rotoscope.video import open_video
+from tests import children
 from tests.inference import bright
 
 ROOT = Path(__file__).parent.parent.parent
 FRAMES = 24
+CLIPS = 8  # of 4 frames, with one in common
 
 
 @pytest.fixture(autouse=True)
@@ -64,29 +66,29 @@ def test_resume_does_what_is_left(run, tmp_path):
     assert "finished before" not in out
 
 
-def start(folder, *arguments, wait=0.4):
-    """The command line in a process of its own, with a model that takes `wait` seconds a clip."""
-    command = [sys.executable, "-m", "tests.inference.bright", str(wait), "segment", *map(str, arguments)]
-    return subprocess.Popen([*command, "-o", str(folder)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+def begin(folder, *arguments, clips=2, ignored=()):
+    """The command line in a process of its own, with a model that hangs after `clips` clips."""
+    command = [sys.executable, "-m", "tests.inference.bright", str(clips), "segment", *map(str, arguments)]
+    return children.start([*command, "-o", str(folder)], ignored, cwd=ROOT, stderr=subprocess.PIPE)
 
 
-def first_mask(process, folder):
-    limit = time.monotonic() + 60
-    while not list(folder.glob("*/00000.png")):
+def first_mask(process, folder, name="a"):
+    limit = time.monotonic() + children.LIMIT
+    while not (folder / name / "00000.png").exists():
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < limit
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("stop", children.ASKING, ids=lambda number: number.name)
 def test_stopped_in_the_middle(tmp_path, stop):
     source, folder = bright.clip(tmp_path / "a.mp4", FRAMES), tmp_path / "o"
-    process = start(folder, source)
+    process = begin(folder, source)
     first_mask(process, folder)
     process.send_signal(stop)
     process.send_signal(stop)  # impatience must not leave anything behind
-    _, err = process.communicate(timeout=30)
-    assert process.returncode in (128 + stop, -stop)
+    _, err = process.communicate(timeout=children.LIMIT)
+    assert process.returncode == 128 + stop
     assert err.startswith("rotoscope: stopped")
     assert err.count("\n") == 1
     assert unfinished(folder) == []
@@ -95,21 +97,33 @@ def test_stopped_in_the_middle(tmp_path, stop):
     assert 1 <= len(read_davis(folder / "a")[0].masks) < FRAMES
 
 
+def test_what_is_ignored_stays_ignored_and_sigterm_stops(tmp_path):
+    """In the background of a shell script Ctrl-C is for others; under nohup so is the end of the terminal."""
+    source, folder = bright.clip(tmp_path / "a.mp4", FRAMES), tmp_path / "o"
+    process = begin(folder, source, ignored=(signal.SIGINT, signal.SIGHUP))
+    first_mask(process, folder)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # handled in this order where all come at once
+        process.send_signal(number)
+    _, err = process.communicate(timeout=children.LIMIT)
+    assert (process.returncode, err) == (
+        143,
+        "rotoscope: stopped; files already written are whole (--resume goes on)\n",
+    )
+    assert unfinished(folder) == []
+
+
 def test_a_killed_run_goes_on(tmp_path):
     sources = [bright.clip(tmp_path / f"{name}.mp4", FRAMES) for name in "ab"]
     folder = tmp_path / "o"
-    process = start(folder, *sources)
-    first_mask(process, folder)
-    while not list(folder.glob("b/00000.png")):
-        assert process.poll() is None
-        time.sleep(0.01)
+    process = begin(folder, *sources, clips=CLIPS + 2)
+    first_mask(process, folder, "b")
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=children.LIMIT)
     assert (folder / "a.done.json").exists()
     assert unfinished(folder) != []
     before = (folder / "a.overlay.mp4").stat().st_mtime_ns
-    process = start(folder, *sources, "--resume", wait=0)
-    _, err = process.communicate(timeout=60)
+    process = begin(folder, *sources, "--resume", clips=CLIPS)
+    _, err = process.communicate(timeout=children.LIMIT)
     assert (process.returncode, err) == (0, "")
     assert (folder / "a.overlay.mp4").stat().st_mtime_ns == before
     assert unfinished(folder) == []

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from rotoscope.data.synthetic import moving_disc_clip
 from rotoscope.training.log import read_log
+from tests import children
 
 RECIPE = """
 system = "3dc-seg"
@@ -137,11 +138,12 @@ def test_a_training_stopped_with_its_workers_saves(tmp_path, number):
     recipe.write_text(RECIPE.format(steps=100_000).replace("workers = 0", "workers = 1"))
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "rotoscope", "train", str(recipe), "-o", str(folder)]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(command[0], command)  # leads a process group of its own
+    with children.listening():
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(command[0], command)  # leads a process group of its own
     shown = b""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + children.LIMIT
     pressed = False
     while time.monotonic() < deadline:
         try:

@@ -1,8 +1,9 @@
 """A model that finds what is red: quick and predictable, for tests of everything around the network.
 
-`python -m tests.inference.bright SECONDS ARGUMENTS ...` is the command line with this model, waiting SECONDS a clip.
+`python -m tests.inference.bright CLIPS ARGUMENTS ...` is the command line with this model; it hangs after CLIPS clips.
 """
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -21,20 +22,22 @@ SIZE = (48, 64)
 
 
 class Bright(nn.Module):
-    def __init__(self, wait: float = 0.0) -> None:
+    def __init__(self, clips: float = math.inf) -> None:
         super().__init__()
-        self.wait = wait
+        self.clips = clips
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
-        time.sleep(self.wait)
+        while self.clips <= 0:
+            time.sleep(0.01)
+        self.clips -= 1
         red = clip[:, 0] * 20 - 10
         return torch.stack([-red, red], dim=1)
 
 
-def model(wait: float = 0.0, **options) -> Model:
+def model(clips: float = math.inf, **options) -> Model:
     chosen = ClipOptions(**{"clip": 4, "overlap": 1, "size": "unchanged", "multiple": 4, **options})
     card = Card("bright", "3dc-seg", "mobile", sha256="0")
-    return Model(card, SYSTEM, Bright(wait), chosen, torch.device("cpu"), torch.float32)
+    return Model(card, SYSTEM, Bright(clips), chosen, torch.device("cpu"), torch.float32)
 
 
 def images(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:

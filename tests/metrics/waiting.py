@@ -1,4 +1,4 @@
-"""Jobs that take a minute, among two processes: `python -m tests.metrics.waiting FOLDER`; says when it is stopped."""
+"""Jobs without end, among two processes: `python -m tests.metrics.waiting FOLDER`; says when it is stopped."""
 
 import sys
 import time
@@ -9,13 +9,14 @@ from rotoscope.metrics.workers import score_all
 
 def wait(place):
     Path(place).touch()
-    time.sleep(60)
+    while True:
+        time.sleep(60)
 
 
 def main(folder):
     places = [f"{folder}/{number}" for number in range(4)]
-    Path(folder, "ready").touch()
     try:
+        Path(folder, "ready").touch()
         score_all(wait, places, places, workers=2)
     except KeyboardInterrupt:
         print("stopped")

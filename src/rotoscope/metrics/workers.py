@@ -87,6 +87,7 @@ def _interrupts_waiting() -> Iterator[None]:
 
 def _begin_worker() -> None:
     """Ctrl-C ends a worker without a word: the process that began it speaks."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a shell script
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
