@@ -18,9 +18,10 @@ ALLOWED = {
     "figures": {"types"},
     "files": {"errors"},
     "names": set(),
+    "interrupts": set(),
     "bounds": {"errors"},
     "masks": {"bounds", "types", "errors", "files", "names"},
-    "video": {"types", "errors", "files", "names"},
+    "video": {"types", "errors", "files", "interrupts", "names"},
     "ops": {"bounds", "types", "errors"},
     "render": {"types", "errors", "figures", "files", "masks"},
     "backbones": {"types", "errors", "ops"},
@@ -29,8 +30,8 @@ ALLOWED = {
     "data": {"bounds", "types", "errors", "files", "names", "masks", "ops", "video"},
     "evaluation": {"types", "errors", "figures", "files", "masks", "metrics", "data", "render"},
     "inference": {
-        *("types", "errors", "bounds", "figures", "files", "names", "masks", "video", "render", "ops", "backbones"),
-        "models",
+        *("types", "errors", "bounds", "figures", "files", "interrupts", "names", "masks", "video", "render", "ops"),
+        *("backbones", "models"),
     },
     "training": {
         *("types", "errors", "figures", "files", "masks", "video", "render", "ops", "backbones", "models", "data"),

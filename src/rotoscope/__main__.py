@@ -1,5 +1,15 @@
-"""`python -m rotoscope` is the command line."""
+"""`python -m rotoscope` and `rotoscope`: the command line; it answers signals before it imports anything heavy."""
 
-from rotoscope.cli.app import main
+from rotoscope import interrupts
 
-main()
+
+def main() -> None:
+    """Run the command line; leaves by `SystemExit`, see `rotoscope.cli.app.main`."""
+    interrupts.end_at_once()
+    from rotoscope.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from itertools import pairwise
-from types import FrameType
 from typing import NoReturn, TextIO
 
 from rotoscope import __version__
 from rotoscope.cli.arguments import read
 from rotoscope.cli.libraries import not_loaded
-from rotoscope.cli.progress import complain, silence
+from rotoscope.cli.progress import always_writable, complain, silence
 from rotoscope.errors import RotoscopeError
-
-_PATIENCE = 3.0  # seconds after which a second Ctrl-C ends the process at once
+from rotoscope.interrupts import STOPPED, raised
 
 USAGE = """usage: rotoscope COMMAND ...
 
@@ -46,42 +42,30 @@ commands:
 `rotoscope COMMAND --help` tells each command's options; `rotoscope --version` the version."""
 
 
-def _command(name: str) -> Callable[..., None] | None:
-    # The commands' files import torch, decoders and rich inside their functions, so this is quick.
-    from rotoscope.cli import (
-        bench,
-        check_data,
-        convert,
-        demo,
-        evaluate,
-        export,
-        info,
-        look,
-        make_clips,
-        models,
-        propose,
-        pseudo_label,
-        segment,
-        train,
-    )
+# What each command works with. It is imported before the work, while a signal still ends the process at once.
+_ROOMS = {
+    "segment": "inference.jobs",
+    "models": "inference.loading",
+    "info": "video",
+    "propose": "inference.proposing",
+    "pseudo-label": "training.teacher",
+    "evaluate": "evaluation.benchmarks",
+    "train": "training.runs",
+    "make-clips": "data.made_clips",
+    "check-data": "data.checking",
+    "export": "evaluation.submission",
+    "look": "inference.looking",
+    "bench": "inference.bench",
+    "convert": "inference.loading",
+    "demo": "inference.jobs",
+}
 
-    commands: dict[str, Callable[..., None]] = {
-        "segment": segment.segment,
-        "models": models.models,
-        "info": info.info,
-        "evaluate": evaluate.evaluate,
-        "train": train.train,
-        "make-clips": make_clips.make_clips,
-        "check-data": check_data.check_data,
-        "export": export.export,
-        "look": look.look,
-        "propose": propose.propose,
-        "pseudo-label": pseudo_label.pseudo_label,
-        "bench": bench.bench,
-        "convert": convert.convert,
-        "demo": demo.demo,
-    }
-    return commands.get(name)
+
+def _command(name: str) -> Callable[..., None]:
+    # The commands' files import torch, decoders and rich inside their functions, so this is quick.
+    own = name.replace("-", "_")
+    command: Callable[..., None] = getattr(import_module(f"rotoscope.cli.{own}"), own)
+    return command
 
 
 def _wait_briefly() -> None:
@@ -104,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    with _interrupts(), warnings.catch_warnings():
+    with always_writable(), warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", UserWarning)
         sys.exit(_guarded(given))
@@ -118,10 +102,7 @@ def _guarded(given: list[str]) -> int:
     except RotoscopeError as error:
         return _say(str(error))
     except KeyboardInterrupt as interrupt:
-        _say(
-            "stopped; files already written are whole"
-            + (" (--resume goes on)" if given[0] in ("segment", "train") else "")
-        )
+        _say(STOPPED + (" (--resume goes on)" if given and given[0] in ("segment", "train") else ""))
         return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:
         silence(sys.stdout)
@@ -166,43 +147,18 @@ def _run(given: list[str]) -> int:
     if given[0] == "--version":
         print(f"rotoscope {__version__}")
         return 0
-    command = _command(given[0])
-    if command is None:
+    if given[0] not in _ROOMS:
         return _say(f"there is no command {given[0]!r}; `rotoscope --help` lists them")
     for before, argument in pairwise(given):
         if not argument and before not in ("--source", "--licence"):
             return _say(f"an empty argument stands after {before}; leave it out or name something")
         if argument.startswith("--") and argument.endswith("="):
             return _say(f"{argument} names nothing; leave it out or name something")
-    read(command, given[0], given[1:])()
+    command = read(_command(given[0]), given[0], given[1:])
+    import_module(f"rotoscope.{_ROOMS[given[0]]}")
+    with raised():
+        command()
     return 0
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """Turn the signals that ask to stop into `KeyboardInterrupt`, once: cleaning up is not to be interrupted."""
-    asked = 0.0
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:
-            asked = time.monotonic()
-            raise KeyboardInterrupt(number)
-        if time.monotonic() - asked > _PATIENCE:
-            os._exit(128 + number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        if not asked:  # else the interpreter is about to end, and is to end in peace
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _code_of(leaving: SystemExit) -> int:

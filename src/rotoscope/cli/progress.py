@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.console import Console
 
     from rotoscope.inference.pipeline import Progress, Report
@@ -18,25 +21,54 @@ EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 def tell(message: str) -> None:
-    """Print one line on the output stream; once its reader has gone, to nobody: the work goes on."""
+    """Print one line on the output stream; once that cannot be written to, to nobody: the work goes on."""
     try:
         print(message, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         silence(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            complain(f"warning: the output stream cannot be written to: {error.strerror}; the work goes on")
 
 
 def complain(message: str) -> None:
     """Print one line on the error stream, as `tell`."""
     try:
         print(f"rotoscope: {' '.join(message.split())}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:
         silence(sys.stderr)
 
 
 def silence(stream: TextIO) -> None:
-    """Send what is still in a broken pipe's buffer, and all that follows, nowhere."""
+    """Send what is still in a stream's buffer, and all that follows, nowhere."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Forgiving(io.FileIO):
+    """A file that swallows what it cannot take."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+@contextmanager
+def always_writable() -> Iterator[None]:
+    """Let nothing fail for want of an error stream that takes what is told: a full disk, a reader that has gone."""
+    stream = sys.stderr
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if stream is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
+    elif isinstance(raw, io.FileIO):
+        told = io.BufferedWriter(_Forgiving(raw.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(told, stream.encoding, stream.errors, line_buffering=True)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = stream
 
 
 def speed(rate: float) -> str:
