@@ -1,5 +1,6 @@
-"""Programs that tests start, and what they are told by signals."""
+"""Programs that tests start: what they are told by signals, and how much they may write."""
 
+import resource
 import signal
 import subprocess
 from collections.abc import Collection, Iterator, Sequence
@@ -30,3 +31,14 @@ def start(command: Sequence[str], ignored: Collection[int] = (), **options: Any)
     """Start a program that answers signals, but for those ignored; its streams are text."""
     with listening(ignored):
         return subprocess.Popen(command, text=True, **options)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes, here and in programs that are started within: as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

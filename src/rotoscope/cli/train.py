@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from rotoscope.interrupts import PassOn, handled
 
 if TYPE_CHECKING:
     from rotoscope.data.batches import Mixture
@@ -68,17 +67,19 @@ def train(
 
 
 def _train(recipe: Recipe, folder: Path, group: Group, resume: bool, stand_in: bool) -> None:
-    from rotoscope.cli.progress import tell
+    from rotoscope.cli.progress import complain, tell
     from rotoscope.training import sources
     from rotoscope.training.precision import autocast_type
     from rotoscope.training.runs import check_folder
 
-    check_folder(folder, resume)
+    begun = check_folder(folder, resume)
     autocast_type(recipe, group.device)  # what cannot be run is refused before the data are read
+    if group.first and resume and not begun:
+        complain(f"{folder} has no checkpoint yet: the training begins anew")
     recipe = sources.with_stand_ins(recipe) if stand_in else recipe
     mixture = sources.mixture(recipe)
     with _asked_to_stop() as asked, _hooks(folder, group, lambda: asked[0] != 0) as hooks:
-        whole, step = _run(recipe, mixture, folder, group, hooks, resume, stand_in)
+        whole, step = _run(recipe, mixture, folder, group, hooks, begun, stand_in)
     if group.first:
         _finish(folder, tell, whole, step)
     if not whole:
@@ -111,22 +112,13 @@ def _asked_to_stop() -> Iterator[list[int]]:
     """Note the first Ctrl-C or SIGTERM, so that the step at work is finished and saved; the second one interrupts."""
     asked = [0]
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, pass_on: PassOn) -> None:
         if asked[0]:
-            raise KeyboardInterrupt(number)
+            pass_on(number)
         asked[0] = number
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, note)
-    try:
+    with handled(note):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.inference.segmentation import Format, TrackCollector, write_tracks
+from rotoscope.interrupts import held_back
 from rotoscope.masks.davis import DavisWriter, SoftWriter
 from rotoscope.masks.run_length import decode
 from rotoscope.render import ContactSheet, CutoutFolder, overlay
@@ -202,33 +203,56 @@ class WriteBehind:
         self._thread = threading.Thread(target=self._work, name="rotoscope-write-behind", daemon=True)
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            for sink in reversed(self._sinks):  # so that they are finished in the order given, masks first
-                stack.enter_context(sink)
-            self._stack = stack.pop_all()
-        self._thread.start()
-        return self
+        try:
+            with held_back():  # of a thread half started nobody could tell whether it is to be waited for
+                with ExitStack() as stack:
+                    for sink in reversed(self._sinks):  # so that they are finished in the order given, masks first
+                        stack.enter_context(sink)
+                    self._stack = stack.pop_all()
+                self._thread.start()
+            return self
+        except BaseException as error:
+            self._leave(error)
+            raise
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Hand one frame over; raises what went wrong with an earlier one."""
         if self._error is not None:
             raise self._error
-        self._queue.put((frame, result))
+        self._put((frame, result))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        failure = self._leave(error)
+        if failure is not None and kind is None:
+            raise failure
+
+    def _leave(self, error: BaseException | None) -> BaseException | None:
+        """End the thread and leave the sinks; what went wrong, if anything did."""
+        try:
+            self._end(error)
+        except BaseException as interrupt:
+            error = interrupt
+            self._end(error)
+        failure = self._error or error
+        with held_back():
+            if failure is None:
+                self._stack.close()
+            else:
+                self._stack.__exit__(type(failure), failure, failure.__traceback__)
+        return failure
+
+    def _end(self, error: BaseException | None) -> None:
         if not isinstance(error, Exception | None):
             self._error = self._error or error  # interrupted: what still waits is not worth writing
-        self._queue.put(None)
-        self._thread.join()
-        failure = self._error or error
-        if failure is None:
-            self._stack.close()
-            return
-        self._stack.__exit__(type(failure), failure, failure.__traceback__)
-        if kind is None:
-            raise failure
+        if self._thread.ident is not None:
+            self._put(None)
+            self._thread.join()
+
+    def _put(self, item: tuple[Frame, FrameResult] | None) -> None:
+        with held_back():  # Python's queue may forget to wake the thread when an exception strikes in the middle
+            self._queue.put(item)
 
     def _work(self) -> None:
         # After an error the queue is still emptied, so that nobody waits for room in it.

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rotoscope.errors import OptionError
+from rotoscope.errors import OptionError, OutputError
 from rotoscope.figures import Panel, Panels
-from rotoscope.files import explained, write_whole
+from rotoscope.files import append_whole, explaining, write_whole
 from rotoscope.render.plots import draw
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "log.jsonl"
 CURVES = "curves.png"
+BOARD = "tensorboard"
 
 
 class Log:
@@ -33,7 +34,9 @@ class Log:
         self._path = folder / NAME
         lines = [line for line in read_log(folder) if line["step"] <= step]
         write_whole(self._path, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        self._board = _board(folder, step)
+        self._board_folder = folder / BOARD
+        with explaining(self._board_folder):
+            self._board = _board(self._board_folder, step)
 
     @property
     def has_board(self) -> bool:
@@ -47,15 +50,12 @@ class Log:
             OutputError: the disk is full or the file cannot be written.
         """
         line = {"step": step, "kind": kind, **values}
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise explained(error, self._path) from error
+        append_whole(self._path, (json.dumps(line) + "\n").encode())
         if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(f"{kind}/{name}", value, step)
+            with explaining(self._board_folder):
+                for name, value in values.items():
+                    if isinstance(value, int | float):
+                        self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +63,14 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._board is not None:
-            self._board.close()
+        if self._board is None:
+            return
+        try:
+            with explaining(self._board_folder):
+                self._board.close()
+        except OutputError:
+            if kind is None:  # else it has been told already, or something worse has
+                raise
 
 
 def _board(folder: Path, step: int) -> SummaryWriter | None:
@@ -72,7 +78,7 @@ def _board(folder: Path, step: int) -> SummaryWriter | None:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import torch
 
 from rotoscope.data.batches import Mixture, made
 from rotoscope.errors import OptionError, WeightsError
-from rotoscope.files import write_whole
+from rotoscope.files import remove_left_over, write_whole
 from rotoscope.models import system
 from rotoscope.render.clips import draw_clips
 from rotoscope.training import state
@@ -22,8 +22,11 @@ RECIPE, CLIPS = "recipe.json", "clips.png"
 _SHOWN = 6  # clips of the sheet
 
 
-def check_folder(folder: Path, resume: bool) -> None:
+def check_folder(folder: Path, resume: bool) -> bool:
     """Make sure that a training neither replaces another nor resumes none.
+
+    Returns:
+        Whether there is something to go on from; a training that was ended before its first checkpoint begins anew.
 
     Raises:
         OptionError: the folder holds a training and is not resumed, or holds none and is.
@@ -31,8 +34,9 @@ def check_folder(folder: Path, resume: bool) -> None:
     there = (folder / state.NAME).exists()
     if there and not resume:
         raise OptionError(f"{folder} holds a training already; go on with --resume, or choose another folder with -o")
-    if resume and not there:
+    if resume and not there and not (folder / RECIPE).exists():
         raise OptionError(f"{folder} has no {state.NAME} to resume from; leave --resume out")
+    return there
 
 
 def build(
@@ -58,6 +62,8 @@ def build(
     Raises:
         RotoscopeError: a network or weights that cannot be used.
     """
+    if group.first:
+        remove_left_over((folder,))
     torch.manual_seed(recipe.seed)
     network = system(recipe.system).build(recipe.network)
     if recipe.start and not resume:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rotoscope.errors import OptionError, WeightsError
-from rotoscope.files import writing
+from rotoscope.files import write_whole
 from rotoscope.inference.checkpoint import read_checkpoint
 from rotoscope.training.recipe import Recipe
 
@@ -52,8 +53,9 @@ def save_state(folder: Path, state: State) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with writing(folder / NAME) as temporary:
-        torch.save(vars(state), temporary)
+    buffer = io.BytesIO()  # torch's own writing hides why it failed
+    torch.save(vars(state), buffer)
+    write_whole(folder / NAME, buffer.getbuffer())
 
 
 def load_state(folder: Path, recipe: Recipe) -> State:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from queue import Empty, Full, Queue
 
 from rotoscope.errors import OptionError
+from rotoscope.interrupts import held_back
 from rotoscope.types import Frame
 from rotoscope.video.notices import notify, redirected
 
@@ -54,8 +55,9 @@ def _consume(frames: Iterable[Frame], depth: int) -> Iterator[Frame]:
     queue: Queue[_Item] = Queue(depth)
     stop = threading.Event()
     thread = threading.Thread(target=_produce, args=(frames, queue, stop), name="rotoscope-read-ahead", daemon=True)
-    thread.start()
     try:
+        with held_back():  # of a thread half started nobody could tell whether it is to be waited for
+            thread.start()
         while not isinstance(item := queue.get(), _End):
             if isinstance(item, _Notice):
                 notify(item)
@@ -69,7 +71,8 @@ def _consume(frames: Iterable[Frame], depth: int) -> Iterator[Frame]:
         with suppress(Empty):
             while True:
                 queue.get_nowait()
-        thread.join(_PATIENCE)
+        if thread.ident is not None:
+            thread.join(_PATIENCE)
 
 
 def _produce(frames: Iterable[Frame], queue: Queue[_Item], stop: threading.Event) -> None:
