@@ -21,7 +21,7 @@ from PIL import Image
 
 from rotoscope.data.teacher_maps import INDEX, find_pictures, map_of, measures
 from rotoscope.errors import DataError, OptionError, VideoError, WeightsError
-from rotoscope.files import write_whole
+from rotoscope.files import append_whole, write_whole
 from rotoscope.video.pictures import read_picture
 
 _SIDE = 320  # pixels, of what the teacher sees
@@ -146,8 +146,7 @@ class _Index:
         write_whole(path, "".join(json.dumps(line) + "\n" for line in (head, *rest)).encode())
 
     def add(self, name: str, values: Mapping[str, float]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": name, **values}) + "\n")
+        append_whole(self._path, (json.dumps({"name": name, **values}) + "\n").encode())
         self.lines.add(name)
 
 
