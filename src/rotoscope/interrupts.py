@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -66,6 +65,8 @@ def _take(handler: Handler, stack: ExitStack) -> None:
     def take(number: int, frame: FrameType | None) -> None:
         handler(number, pass_on)
 
+    import threading  # not before `end_at_once`: it takes milliseconds
+
     if threading.current_thread() is threading.main_thread():
         for number, earlier in before.items():
             stack.callback(signal.signal, number, earlier)
@@ -89,13 +90,11 @@ def raised() -> Iterator[None]:
             os._exit(128 + number)
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:
-        if not isinstance(unraisable.exc_value, KeyboardInterrupt) or not first:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt) and first:
+            first.clear()
+            _send_soon(*unraisable.exc_value.args)
+        else:
             told(unraisable)
-            return
-        first.clear()
-        again = threading.Timer(_AGAIN, _send, unraisable.exc_value.args)
-        again.daemon = True
-        again.start()
 
     told, sys.unraisablehook = sys.unraisablehook, lost
     stack = ExitStack()
@@ -108,12 +107,19 @@ def raised() -> Iterator[None]:
             stack.close()
 
 
-def _send(number: int) -> None:
-    """Send this process a signal from another thread; the main one is woken up where it waits."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-    else:
-        signal.raise_signal(number)
+def _send_soon(number: int) -> None:
+    """Send this process a signal once what is at work now is done; the main thread is woken up where it waits."""
+    import threading
+
+    def send() -> None:
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            signal.raise_signal(number)
+
+    again = threading.Timer(_AGAIN, send)
+    again.daemon = True
+    again.start()
 
 
 @contextmanager

@@ -67,3 +67,10 @@ def test_what_a_command_works_with_is_known(name):
     assert callable(app._command(name))
     assert import_module(f"rotoscope.{app._ROOMS[name]}")
     assert f"\n  {name} " in app.USAGE
+
+
+def test_nothing_that_takes_long_comes_before_the_handlers():
+    show = "import sys; old = set(sys.modules); import rotoscope.__main__; print(*set(sys.modules) - old)"
+    new = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split()
+    assert "rotoscope.interrupts" in new
+    assert not {"numpy", "typing", "threading", "torch"} & set(new)
