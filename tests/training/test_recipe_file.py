@@ -14,6 +14,7 @@ kind = "rendered"
 [run]
 steps = 3
 """
+WITH_MAPS = '[[data]]\nkind = "stills"\npictures = [{{ kind = "maps", path = "m", images = "p", {} }}]\n'
 
 
 @pytest.fixture
@@ -107,6 +108,8 @@ def test_a_recipe_says_only_what_differs_from_its_base(written):
         (SMALL + f"[inference]\nsize = {'[' * 40}{']' * 40}", "lie more than 16 deep in each other"),
         (SMALL + f"[clips]\nlength = {'[' * 100_000}", "lie more than 16 deep in each other"),
         (f"{'a.' * 500}a = 1", "lie more than 16 deep in each other"),
+        (SMALL + WITH_MAPS.format("least_sure = 1.5"), "data.1.pictures.0.least_sure 1.5: expected at most 1"),
+        (SMALL + WITH_MAPS.format("hold_out = -2"), "data.1.pictures.0.hold_out -2: expected 0 or more"),
         (SMALL + "[clips]\nlength = 100000", "clips.length 100000: expected at most 1024"),
         (SMALL + "workers = 100000", "run.workers 100000: expected at most 256"),
         (SMALL.replace('kind = "rendered"', "kind = []"), "data.0.kind is "),

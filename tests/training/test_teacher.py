@@ -47,11 +47,11 @@ def test_maps_are_made_once_and_read_as_labels(pictures, tmp_path):
     session, told = Bright(), []
     teacher = Teacher(session, "one")
     made = label_pictures(pictures, tmp_path / "maps", teacher, lambda name, of: told.append((name, of)))
-    assert made == (3, 0)
+    assert made == (3, [])
     assert told == [("a.jpg", 3), ("a.png", 3), ("below/b.png", 3)]
     assert session.asked[0].shape == (1, 3, 320, 320)
     assert session.asked[0].dtype == np.float32
-    assert label_pictures(pictures, tmp_path / "maps", teacher) == (0, 0)
+    assert label_pictures(pictures, tmp_path / "maps", teacher) == (0, [])
     assert len(session.asked) == 3
     maps = TeacherMaps(pictures, tmp_path / "maps")
     assert len(maps) == 3
@@ -73,15 +73,31 @@ def test_what_was_stopped_goes_on(pictures, tmp_path):
         label_pictures(pictures, maps, teacher, stop)
     with (maps / INDEX).open("a") as file:
         file.write('{"name": "a.png", "su')  # as a kill may leave it
-    assert label_pictures(pictures, maps, teacher) == (2, 0)
+    assert label_pictures(pictures, maps, teacher) == (2, [])
     assert len(TeacherMaps(pictures, maps)) == 3
     with pytest.raises(DataError, match="maps of another teacher; choose another folder"):
         label_pictures(pictures, maps, Teacher(Bright(), "two"))
 
 
-def test_a_picture_that_cannot_be_read_is_counted(pictures, tmp_path):
+def test_a_map_that_is_gone_is_made_again(pictures, tmp_path):
+    maps = tmp_path / "maps"
+    label_pictures(pictures, maps, Teacher(Bright(), "one"))
+    map_of(maps, "a.png").unlink()
+    assert label_pictures(pictures, maps, Teacher(Bright(), "one")) == (1, [])
+    assert len(TeacherMaps(pictures, maps)) == 3
+
+
+@pytest.mark.parametrize("place", ["", "below", "new"])
+def test_maps_never_become_pictures(pictures, place):
+    before = sorted(pictures.rglob("*"))
+    with pytest.raises(OutputError, match="would be written into the pictures"):
+        label_pictures(pictures, pictures / place, Teacher(Bright(), "one"))
+    assert sorted(pictures.rglob("*")) == before
+
+
+def test_a_picture_that_cannot_be_read_is_named(pictures, tmp_path):
     (pictures / "c.jpg").write_bytes(b"no picture")
-    assert label_pictures(pictures, tmp_path / "maps", Teacher(Bright(), "one")) == (3, 1)
+    assert label_pictures(pictures, tmp_path / "maps", Teacher(Bright(), "one")) == (3, ["c.jpg"])
     assert not map_of(tmp_path / "maps", "c.jpg").exists()
 
 

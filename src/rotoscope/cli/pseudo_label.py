@@ -31,12 +31,13 @@ def pseudo_label(
     from rich.console import Console
 
     from rotoscope.bounds import whole
-    from rotoscope.cli.progress import counting, tell
+    from rotoscope.cli.progress import complain, counting, tell
     from rotoscope.training.teacher import Teacher, label_pictures
 
     whole("--threads", threads, 1, 1024)
     opened = Teacher.load(teacher, threads)
     with counting(Console(stderr=True)) as progress:
         made, unread = label_pictures(pictures, output, opened, progress)
-    left = f"; {unread} pictures cannot be read" if unread else ""
-    tell(f"{made} maps made{left} -> {output}")
+    for name in unread:
+        complain(f"{pictures / name} cannot be read; it has no map")
+    tell(f"{made} maps made -> {output}")

@@ -81,10 +81,10 @@ class TeacherMaps:
     ) -> None:
         self._pictures, self._maps = pictures, maps
         try:
-            lines = (maps / INDEX).read_text("utf-8").splitlines()
+            lines = (maps / INDEX).read_text("utf-8", errors="replace").splitlines()
         except OSError as error:
             raise DataError(f"{maps} has no {INDEX}; make the maps with `rotoscope pseudo-label`") from error
-        self._names = sorted(_names(lines, least_sure, area))
+        self._names = sorted(set(_names(lines, least_sure, area)))  # a map that was made again has two lines
         if not self._names:
             raise DataError(
                 f"no map of {maps} is sure enough (least_sure {least_sure:g}, area {area[0]:g} to {area[1]:g})"

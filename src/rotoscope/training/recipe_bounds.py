@@ -38,6 +38,8 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("data.*.*.*.count", *_COUNT),
     ("data.*.*.*.category", *_COUNT),
     ("data.*.*.*.least_side", _NONE, _ANY),
+    ("data.*.*.*.hold_out", *_COUNT),
+    ("data.*.*.*.least_sure", *_SHARE),
     ("data.*.scene.area.*", *_SHARE),
     ("data.*.scene.tone", _NONE, 1e3),
     ("data.*.scene.bend", _NONE, 1e3),

@@ -21,7 +21,7 @@ from PIL import Image
 
 from rotoscope.data.teacher_maps import INDEX, find_pictures, map_of, measures
 from rotoscope.errors import DataError, OptionError, VideoError, WeightsError
-from rotoscope.files import append_whole, write_whole
+from rotoscope.files import append_whole, refuse_inside, write_whole
 from rotoscope.video.pictures import read_picture
 
 _SIDE = 320  # pixels, of what the teacher sees
@@ -96,7 +96,7 @@ class Teacher:
 
 def label_pictures(
     pictures: Path, folder: Path, teacher: Teacher, told: Callable[[str, int], None] = lambda name, of: None
-) -> tuple[int, int]:
+) -> tuple[int, list[str]]:
     """Keep a map of every picture of a folder; those that are there already are not made again.
 
     Args:
@@ -106,22 +106,23 @@ def label_pictures(
         told: called after each picture with its path and the number of all.
 
     Returns:
-        How many maps were made, and how many pictures cannot be read.
+        How many maps were made, and which pictures cannot be read.
 
     Raises:
         DataError: no picture is there, or `folder` holds the maps of another teacher.
-        OutputError: a map cannot be written.
+        OutputError: a map cannot be written, or would become one of the pictures.
     """
+    refuse_inside(folder, pictures, "pictures")
     files = find_pictures(pictures)
     index = _Index(folder / INDEX, teacher.sha256)
-    made = unread = 0
+    made, unread = 0, []
     for file in files:
         name = file.relative_to(pictures).as_posix()
-        if name not in index.lines:
+        if name not in index.names or not map_of(folder, name).is_file():
             try:
                 picture = read_picture(file)
             except VideoError:
-                unread += 1
+                unread.append(name)
                 continue
             found = teacher.look(picture)
             stream = BytesIO()
@@ -141,18 +142,18 @@ class _Index:
         head, *rest = (list(_read(path)) if path.is_file() else []) or [{"teacher": sha256}]
         if head.get("teacher") != sha256:
             raise DataError(f"{path.parent} holds maps of another teacher; choose another folder for these")
-        self.lines = {line["name"] for line in rest if "name" in line}
+        self.names = {line["name"] for line in rest if "name" in line}
         # Anew, so that no line begins behind one that a kill left half written.
         write_whole(path, "".join(json.dumps(line) + "\n" for line in (head, *rest)).encode())
 
     def add(self, name: str, values: Mapping[str, float]) -> None:
         append_whole(self._path, (json.dumps({"name": name, **values}) + "\n").encode())
-        self.lines.add(name)
+        self.names.add(name)
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     """The lines; the last one may be half written."""
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         try:
             content = json.loads(line)
         except ValueError:
